@@ -1,0 +1,17 @@
+//! Things that could have been in std: the clock, backoff, the shutdown tree, digests, atomic
+//! file writes, and the two seams (`Dialer`, `NodeTransport`) through which rooms that must not
+//! know each other meet. Must never know Kubernetes.
+
+mod atomic_file;
+mod backoff;
+mod clock;
+mod digest;
+mod seams;
+mod shutdown;
+
+pub use atomic_file::{create_private_dir, write_atomic};
+pub use backoff::Backoff;
+pub use clock::Clock;
+pub use digest::{Digest, DigestError};
+pub use seams::{BoxStream, ByteStream, Dialer, NodeTransport};
+pub use shutdown::Shutdown;

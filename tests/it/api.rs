@@ -1,0 +1,1 @@
+//! The API server through its public face: HTTP requests and their answers.

@@ -1,0 +1,1 @@
+//! wkube's own command line: the binary, its output and exit codes.

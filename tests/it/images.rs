@@ -1,0 +1,1 @@
+//! Images: pull, build, load, save, hostile archives.

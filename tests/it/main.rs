@@ -1,0 +1,19 @@
+//! The one integration binary: each would link wasmtime. One module an area.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod api;
+mod cli;
+mod crash;
+mod images;
+mod kubectl;
+mod kubelet;
+mod net;
+mod sched;
+mod store;
+mod wasm;

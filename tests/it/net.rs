@@ -1,0 +1,1 @@
+//! The virtual network through its public face.

@@ -1,0 +1,1 @@
+//! The scheduler: golden decisions and the queue.

@@ -1,0 +1,1 @@
+//! Guests: worlds, limits, hostile modules.
