@@ -1,2 +1,16 @@
-//! Talk to an API server, in process or over TLS: requests, informers, work queue, events. Must
-//! never import `api` or `store`.
+//! Talk to an API server, in process or over TLS: requests, informers, work queue, events. One
+//! client, two transports; what is above it cannot tell which. Must never import `api` or `store`.
+
+mod events;
+mod informer;
+mod kubeconfig;
+mod request;
+mod transport;
+mod work_queue;
+
+pub use events::{EventRecorder, EventType, ObjectReference};
+pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
+pub use kubeconfig::{Connection, connect};
+pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query};
+pub use transport::{InProcess, Remote, ResponseBody, Transport};
+pub use work_queue::WorkQueue;

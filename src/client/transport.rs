@@ -1,0 +1,95 @@
+//! The two ways to an API server: a function of this process, or TLS through the ecosystem's own
+//! client. A request is whole bytes; an answer is a stream, because watches and logs have no end.
+
+use crate::client::ClientError;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use std::io;
+use std::sync::Arc;
+
+/// The bytes of an answer as they come.
+pub type ResponseBody = BoxStream<'static, io::Result<Bytes>>;
+
+/// A way to an API server.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends a request; the URI has a path and a query, no host.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<ResponseBody>, ClientError>;
+}
+
+type Handler =
+    dyn Fn(Request<Bytes>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync + 'static;
+
+/// Calls an API server of this process. The function carries the caller's identity; requests take
+/// the same chain of filters as those that come over TLS.
+#[derive(Clone)]
+pub struct InProcess {
+    handler: Arc<Handler>,
+}
+
+impl InProcess {
+    /// Wraps the function that answers requests.
+    pub fn new<F>(handler: F) -> Self
+    where
+        F: Fn(Request<Bytes>) -> BoxFuture<'static, Response<ResponseBody>> + Send + Sync + 'static,
+    {
+        Self {
+            handler: Arc::new(handler),
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for InProcess {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<ResponseBody>, ClientError> {
+        Ok((self.handler)(request).await)
+    }
+}
+
+/// Speaks to an API server over TLS, as a kubeconfig says.
+#[derive(Clone)]
+pub struct Remote {
+    client: kube::Client,
+}
+
+impl Remote {
+    /// Wraps the ecosystem's client.
+    pub fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+
+    /// The ecosystem's client, for upgrades (port-forward, exec).
+    pub fn kube(&self) -> &kube::Client {
+        &self.client
+    }
+}
+
+#[async_trait]
+impl Transport for Remote {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<ResponseBody>, ClientError> {
+        let request = request.map(kube::client::Body::from);
+        let response = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| ClientError::Transport(innermost(&error)))?;
+        Ok(response.map(|body| {
+            body.into_data_stream()
+                .map(|part| part.map_err(io::Error::other))
+                .boxed()
+        }))
+    }
+}
+
+/// The deepest cause says what a person can act on ("connection refused"), the outer ones do not.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
