@@ -205,9 +205,10 @@ impl Writer {
     async fn write(&mut self, recorded: Recorded) -> Result<(), ClientError> {
         let events = GroupVersionResource::new("", "v1", "events");
         let namespace = match recorded.identity.about.namespace.as_str() {
-            "" => "default",
-            namespace => namespace,
+            "" => "default".to_owned(),
+            namespace => namespace.to_owned(),
         };
+        let namespace = namespace.as_str();
         let now = seconds(recorded.at);
         if let Some(known) = self.remembered.get_mut(&recorded.identity) {
             known.count += 1;
