@@ -1,7 +1,10 @@
 //! The laws of the house (ARCHITECTURE.md), read off the sources. Links nothing and runs in
 //! milliseconds: it reads text, not syntax, and that is enough for a team that wants the laws.
 
-#![allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what went wrong by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,7 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &["meta", "resources", "store"]),
     ("controllers", &["client", "resources", "meta"]),
     ("sched", &["client", "resources", "meta"]),
-    ("kubelet", &["client", "resources", "meta", "wasm_runtime", "oci", "net"]),
+    (
+        "kubelet",
+        &["client", "resources", "meta", "wasm_runtime", "oci", "net"],
+    ),
     (
         "serve",
         &[
@@ -46,15 +52,39 @@ const FILE_LINES_MAX: usize = 800;
 /// Words that do not stand in the sources, where they may, and what to use instead. What clippy
 /// denies by lint is not repeated here.
 const BANNED: &[(&str, &[&str], &str)] = &[
-    ("println!", &["cli", "serve"], "only the command line prints; use tracing"),
-    ("eprintln!", &["cli", "serve"], "only the command line prints; use tracing"),
-    ("std::sync::Mutex", &[], "parking_lot::Mutex has no poison to unwrap"),
-    ("std::sync::RwLock", &[], "parking_lot::RwLock has no poison to unwrap"),
+    (
+        "println!",
+        &["cli", "serve"],
+        "only the command line prints; use tracing",
+    ),
+    (
+        "eprintln!",
+        &["cli", "serve"],
+        "only the command line prints; use tracing",
+    ),
+    (
+        "std::sync::Mutex",
+        &[],
+        "parking_lot::Mutex has no poison to unwrap",
+    ),
+    (
+        "std::sync::RwLock",
+        &[],
+        "parking_lot::RwLock has no poison to unwrap",
+    ),
     ("FIXME", &[], "an issue, or a line in docs/compatibility.md"),
     ("XXX", &[], "an issue, or a line in docs/compatibility.md"),
     ("#[ignore", &[], "a test runs or does not exist"),
-    ("unbounded_channel", &[], "every queue has a limit, and the limit has a name"),
-    ("mpsc::channel()", &[], "every queue has a limit, and the limit has a name"),
+    (
+        "unbounded_channel",
+        &[],
+        "every queue has a limit, and the limit has a name",
+    ),
+    (
+        "mpsc::channel()",
+        &[],
+        "every queue has a limit, and the limit has a name",
+    ),
 ];
 
 /// Rooms that compute and do nothing else.
@@ -105,7 +135,10 @@ fn room_of(path: &Path) -> Option<String> {
 
 /// Whether the file holds only tests.
 fn is_test_file(path: &Path) -> bool {
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     name == "tests.rs" || path.components().any(|c| c.as_os_str() == "tests")
 }
 
@@ -132,7 +165,11 @@ fn rooms_named(line: &str) -> Vec<String> {
             Some(list) => list.split('}').next().unwrap_or(list),
             None => rest,
         };
-        let heads = if rest.starts_with('{') { inside.split(',').collect() } else { vec![inside] };
+        let heads = if rest.starts_with('{') {
+            inside.split(',').collect()
+        } else {
+            vec![inside]
+        };
         for head in heads {
             let name: String = head
                 .trim()
@@ -161,7 +198,10 @@ fn arrows_point_down_only() {
     for (path, text) in sources(&root().join("src")) {
         let Some(room) = room_of(&path) else { continue };
         let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-            found.push(format!("{}: {room} is no room of the house", path.display()));
+            found.push(format!(
+                "{}: {room} is no room of the house",
+                path.display()
+            ));
             continue;
         };
         for (line, text) in code(&text) {
@@ -169,12 +209,18 @@ fn arrows_point_down_only() {
                 let is_room = ROOMS.iter().any(|(name, _)| *name == named);
                 let open = named == room || named == "stdx" || allowed.contains(&named.as_str());
                 if is_room && !open {
-                    found.push(format!("{}:{line}: {room} may not use {named}", path.display()));
+                    found.push(format!(
+                        "{}:{line}: {room} may not use {named}",
+                        path.display()
+                    ));
                 }
             }
         }
     }
-    complain("arrows between rooms that ARCHITECTURE.md does not draw:", &found);
+    complain(
+        "arrows between rooms that ARCHITECTURE.md does not draw:",
+        &found,
+    );
 }
 
 #[test]
@@ -183,23 +229,36 @@ fn the_three_lists_of_rooms_agree() {
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let in_lib: Vec<&str> = lib
         .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ").and_then(|l| l.strip_suffix(';')))
+        .filter_map(|line| {
+            line.strip_prefix("pub mod ")
+                .and_then(|l| l.strip_suffix(';'))
+        })
         .collect();
     assert_eq!(here, in_lib, "tests/house.rs and src/lib.rs");
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let in_map: Vec<&str> = map
         .lines()
         .filter(|line| line.starts_with("| ") && line.contains("/` |"))
-        .filter_map(|line| line.split('`').nth(1).and_then(|room| room.strip_suffix('/')))
+        .filter_map(|line| {
+            line.split('`')
+                .nth(1)
+                .and_then(|room| room.strip_suffix('/'))
+        })
         .collect();
-    assert_eq!(here, in_map, "tests/house.rs and the table of rooms in ARCHITECTURE.md");
+    assert_eq!(
+        here, in_map,
+        "tests/house.rs and the table of rooms in ARCHITECTURE.md"
+    );
     let folders: BTreeSet<String> = std::fs::read_dir(root().join("src"))
         .unwrap()
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
-    assert_eq!(here.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), folders);
+    assert_eq!(
+        here.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(),
+        folders
+    );
 }
 
 #[test]
@@ -212,7 +271,10 @@ fn every_file_opens_with_what_it_is_for() {
             }
         }
     }
-    complain("files without a header (//! what it is for, what it must not know):", &found);
+    complain(
+        "files without a header (//! what it is for, what it must not know):",
+        &found,
+    );
 }
 
 fn is_generated(path: &Path) -> bool {
@@ -228,7 +290,10 @@ fn no_file_is_too_long_to_read() {
             found.push(format!("{}: {lines} lines", path.display()));
         }
     }
-    complain(&format!("files over {FILE_LINES_MAX} lines, to be split by concept:"), &found);
+    complain(
+        &format!("files over {FILE_LINES_MAX} lines, to be split by concept:"),
+        &found,
+    );
 }
 
 #[test]
@@ -264,7 +329,10 @@ fn pure_rooms_compute_and_do_nothing_else() {
             }
         }
     }
-    complain("meta and resources do no I/O, spawn nothing and read no clock:", &found);
+    complain(
+        "meta and resources do no I/O, spawn nothing and read no clock:",
+        &found,
+    );
 }
 
 #[test]
@@ -272,7 +340,11 @@ fn every_verb_of_the_command_line_is_in_its_list() {
     let list = std::fs::read_to_string(root().join("src/cli/mod.rs")).unwrap();
     let mut found = Vec::new();
     for (path, text) in sources(&root().join("src/cli")) {
-        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+        let name = path
+            .file_stem()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default()
+            .to_owned();
         let is_verb = text.contains("pub(crate) struct Args") || text.contains("pub struct Args");
         if is_verb && name != "mod" && !list.contains(&format!("{name}::")) {
             found.push(path.display().to_string());
