@@ -227,14 +227,15 @@ fn arrows_point_down_only() {
 fn the_three_lists_of_rooms_agree() {
     let here: Vec<&str> = ROOMS.iter().map(|(name, _)| *name).collect();
     let lib = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let in_lib: Vec<&str> = lib
+    let in_lib: BTreeSet<&str> = lib
         .lines()
         .filter_map(|line| {
             line.strip_prefix("pub mod ")
                 .and_then(|l| l.strip_suffix(';'))
         })
         .collect();
-    assert_eq!(here, in_lib, "tests/house.rs and src/lib.rs");
+    let rooms: BTreeSet<&str> = here.iter().copied().collect();
+    assert_eq!(rooms, in_lib, "tests/house.rs and src/lib.rs");
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let in_map: Vec<&str> = map
         .lines()
