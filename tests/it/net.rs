@@ -33,7 +33,7 @@ async fn a_pod_talks_to_another_and_to_itself() {
         assert_eq!(server.peer(), client.local());
         assert_eq!(server.peer().ip().to_string(), seen);
         client.write_all(b"hello").await.unwrap();
-        client.shutdown().await.unwrap();
+        client.shutdown(How::Write);
         let mut read = String::new();
         server.read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "hello");
