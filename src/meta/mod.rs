@@ -2,9 +2,17 @@
 //! watch frames. Must never do I/O, spawn or read the clock; pure functions over values.
 
 mod error;
+pub mod fields;
 mod gvk;
+pub mod labels;
+pub mod names;
 mod object;
+pub mod quantity;
+pub mod time;
 
 pub use error::{ApiError, FieldError, FieldErrorKind, Reason};
+pub use fields::FieldSelector;
 pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
+pub use labels::Selector;
 pub use object::{Object, ObjectKey};
+pub use quantity::Quantity;
