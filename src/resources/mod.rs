@@ -1,3 +1,36 @@
 //! The one table: every kind's names, schema, defaults, validation, columns, strategy. A kind is
 //! one file with one `pub static DEF: ResourceDef` and one line in `BUILTINS`. Built-in and custom
 //! resources are rows of the same type. Must never do I/O or know HTTP.
+
+pub mod columns;
+pub mod coordination;
+pub mod core;
+mod def;
+pub mod events;
+mod schema;
+mod scheme;
+mod strategy;
+pub mod validate;
+
+pub use def::{
+    Cells, Column, Conversion, FieldValue, List, ResourceDef, Scope, SelectableField, Subresource,
+    Text, Verb, text,
+};
+pub use schema::{Schema, SchemaSource};
+pub use scheme::{DefRef, GroupVersions, Scheme};
+pub use strategy::{Part, Plain, Strategy};
+
+/// The table, in discovery's order.
+pub static BUILTINS: &[&ResourceDef] = &[
+    &core::binding::DEF,
+    &core::config_map::DEF,
+    &core::event::DEF,
+    &core::namespace::DEF,
+    &core::node::DEF,
+    &core::pod::DEF,
+    &core::secret::DEF,
+    &core::service_account::DEF,
+    &core::service::DEF,
+    &events::event::DEF,
+    &coordination::lease::DEF,
+];
