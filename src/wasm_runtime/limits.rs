@@ -1,0 +1,236 @@
+//! What a guest may take, every limit by name, and the memory accounts: a container's own limit
+//! and the node's budget that all containers share. Must not know why a limit was set.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// The largest wasm binary that is compiled, in bytes.
+pub const WASM_BYTES_MAX: u64 = 128 << 20;
+/// Host memory that one call of a guest may make the host allocate for its arguments, in bytes.
+pub(super) const HOSTCALL_FUEL: usize = 32 << 20;
+/// Handles (sockets, streams, pollables, files) that one container may hold at once.
+pub const HANDLES_MAX: usize = 32_768;
+/// Core instances that a container's component may consist of.
+pub(super) const INSTANCES_MAX: usize = 1_024;
+/// Tables that a container may have.
+pub(super) const TABLES_MAX: usize = 256;
+/// Linear memories that a container may have.
+pub(super) const MEMORIES_MAX: usize = 64;
+/// Elements that one table may have.
+pub(super) const TABLE_ELEMENTS_MAX: usize = 10_000_000;
+/// What a table element is charged, in bytes.
+const TABLE_ELEMENT_BYTES: u64 = 8;
+/// Random bytes that a guest may ask for in one call.
+pub(super) const RANDOM_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of native stack for wasm frames.
+pub(super) const WASM_STACK_BYTES: usize = 512 << 10;
+/// Bytes of native stack for a guest and the host functions that it calls.
+pub(super) const FIBER_STACK_BYTES: usize = 1 << 20;
+
+/// Bytes of memory that all guests of a node may hold together. Shared by reference.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    limit: AtomicU64,
+    used: AtomicU64,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit_bytes`.
+    pub fn new(limit_bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limit: AtomicU64::new(limit_bytes),
+            used: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes that are held now.
+    pub fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
+    /// Changes the limit; what is held stays held.
+    pub fn set_limit(&self, limit_bytes: u64) {
+        self.limit.store(limit_bytes, Relaxed);
+    }
+
+    /// Takes `bytes`, or nothing if the limit would be passed.
+    pub fn try_take(&self, bytes: u64) -> bool {
+        let limit = self.limit();
+        self.used
+            .fetch_update(Relaxed, Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= limit)
+            })
+            .is_ok()
+    }
+
+    /// Gives `bytes` back.
+    pub fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// One container's memory: every linear memory and table of all its instances.
+#[derive(Debug)]
+pub(super) struct ContainerMemory {
+    limit: Option<u64>,
+    used: AtomicU64,
+    peak: AtomicU64,
+    budget: Arc<MemoryBudget>,
+    refused: AtomicBool,
+    refusal: Mutex<Option<String>>,
+}
+
+impl ContainerMemory {
+    pub(super) fn new(limit: Option<u64>, budget: Arc<MemoryBudget>) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            budget,
+            refused: AtomicBool::new(false),
+            refusal: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// Whether growth was ever refused.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    /// The first refusal in words.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.refusal.lock().clone()
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        let used = self.used();
+        let sum = used.saturating_add(bytes);
+        let why = if self.limit.is_some_and(|limit| sum > limit) {
+            format!(
+                "memory limit of {} bytes reached: {used} in use, {bytes} more asked for",
+                self.limit.unwrap_or_default()
+            )
+        } else if !self.budget.try_take(bytes) {
+            format!(
+                "the node's memory for guests is used up: {} of {} bytes, {bytes} more asked for",
+                self.budget.used(),
+                self.budget.limit()
+            )
+        } else {
+            self.used.fetch_add(bytes, Relaxed);
+            self.peak.fetch_max(sum, Relaxed);
+            return true;
+        };
+        if !self.refused.swap(true, Relaxed) {
+            *self.refusal.lock() = Some(why);
+        }
+        false
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Relaxed);
+        self.budget.give_back(bytes);
+    }
+}
+
+/// The limiter of one store. What the store has taken goes back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    memory: Arc<ContainerMemory>,
+    taken: u64,
+}
+
+impl Limiter {
+    pub(super) fn new(memory: Arc<ContainerMemory>) -> Self {
+        Self { memory, taken: 0 }
+    }
+
+    fn grow(&mut self, current: u64, desired: u64) -> bool {
+        let more = desired.saturating_sub(current);
+        let granted = self.memory.take(more);
+        if granted {
+            self.taken += more;
+        }
+        granted
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.memory.give_back(self.taken);
+    }
+}
+
+impl wasmtime::ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Beyond its own maximum the guest's growth fails anyway: that is no lack of memory.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.grow(current as u64, desired as u64))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS_MAX || maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let bytes = |elements: usize| elements as u64 * TABLE_ELEMENT_BYTES;
+        Ok(self.grow(bytes(current), bytes(desired)))
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::ResourceLimiter as _;
+
+    #[test]
+    fn the_container_and_the_node_both_bound_growth_and_drop_gives_back() {
+        let budget = MemoryBudget::new(100);
+        let memory = ContainerMemory::new(Some(60), budget.clone());
+        let mut one = Limiter::new(memory.clone());
+        assert!(one.memory_growing(0, 50, None).unwrap());
+        assert!(!one.memory_growing(50, 70, None).unwrap());
+        assert!(memory.was_refused());
+        let other = ContainerMemory::new(None, budget.clone());
+        let mut two = Limiter::new(other.clone());
+        assert!(!two.memory_growing(0, 51, None).unwrap());
+        assert!(other.refusal().unwrap().contains("node's memory"));
+        assert!(two.memory_growing(0, 50, None).unwrap());
+        drop(one);
+        drop(two);
+        assert_eq!(budget.used(), 0);
+    }
+}
