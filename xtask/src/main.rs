@@ -1,6 +1,8 @@
 //! Tasks of the project that are no part of the product: `cargo xtask TASK`. One file a task, one
 //! line in `TASKS`.
 
+mod guests;
+
 use std::process::ExitCode;
 
 /// A task: its name, what it is for, and what runs.
@@ -10,7 +12,11 @@ type Task = (
     fn(&[String]) -> Result<(), String>,
 );
 
-const TASKS: &[Task] = &[];
+const TASKS: &[Task] = &[(
+    "guests",
+    "build the example guests that the binary carries; --check compares",
+    guests::task,
+)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
