@@ -16,13 +16,17 @@
 mod history;
 mod index;
 mod memory;
+mod open;
 mod options;
 mod plan;
+mod redb;
 mod view;
 mod watch_hub;
 
 pub use memory::MemoryStore;
+pub use open::{StoreUrl, open};
 pub use options::*;
+pub use redb::RedbStore;
 
 use async_trait::async_trait;
 use bytes::Bytes;
