@@ -10,7 +10,8 @@ use futures::future::join_all;
 use serde_json::json;
 
 /// The namespaces of every cluster; the first three can never be deleted.
-pub(crate) const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+pub(crate) const NAMESPACES: &[&str] =
+    &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes the namespaces that are missing, in one commit of the store.
 pub(crate) async fn namespaces(registry: &Registry, clock: &Clock) -> Result<(), StoreError> {

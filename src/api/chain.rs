@@ -88,7 +88,11 @@ async fn guarded(
         }
     };
     caught.unwrap_or_else(|_| {
-        tracing::error!(id = context.id, path = context.info.path, "a request panicked");
+        tracing::error!(
+            id = context.id,
+            path = context.info.path,
+            "a request panicked"
+        );
         let text = "This request caused apiserver to panic. Look in the logs for details.";
         Err(ApiError::new(Reason::InternalError, text))
     })
@@ -166,10 +170,7 @@ impl Gate {
         if before >= self.waiting_max {
             return Err(too_many());
         }
-        gate.clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| too_many())
+        gate.clone().acquire_owned().await.map_err(|_| too_many())
     }
 }
 

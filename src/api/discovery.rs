@@ -272,7 +272,10 @@ fn aggregated_resource(row: &DefRef) -> Value {
         "verbs": verbs(&row.verbs),
     });
     if let Value::Object(map) = &mut value {
-        for (name, list) in [("shortNames", &row.short_names), ("categories", &row.categories)] {
+        for (name, list) in [
+            ("shortNames", &row.short_names),
+            ("categories", &row.categories),
+        ] {
             if !list.is_empty() {
                 map.insert(name.to_owned(), json!(list));
             }

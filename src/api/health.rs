@@ -17,10 +17,15 @@ const CHECKS: &[(&str, bool, Check)] = &[
     ("ping", true, |_| None),
     ("log", true, |_| None),
     ("etcd", true, |server| server.registry.store.read_only()),
-    ("etcd-readiness", false, |server| server.registry.store.read_only()),
+    ("etcd-readiness", false, |server| {
+        server.registry.store.read_only()
+    }),
     ("informer-sync", false, |_| None),
     ("shutdown", false, |server| {
-        server.shutdown.is_stopped().then(|| "process is shutting down".to_owned())
+        server
+            .shutdown
+            .is_stopped()
+            .then(|| "process is shutting down".to_owned())
     }),
 ];
 
@@ -63,7 +68,10 @@ pub(crate) fn serve(
     }
     if failed {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
-        return Ok(respond::text(status, format!("{report}{endpoint} check failed\n")));
+        return Ok(respond::text(
+            status,
+            format!("{report}{endpoint} check failed\n"),
+        ));
     }
     let verbose = context.parameter("verbose").is_some();
     if verbose && check.is_empty() {

@@ -64,14 +64,26 @@ impl Metrics {
         let objects = Family::<ResourceLabels, Gauge>::default();
         let watchers = Family::<ResourceLabels, Gauge>::default();
         // The encoder adds `_total` to a counter's name.
-        registry.register("apiserver_request", "Requests by verb, resource and code", requests.clone());
+        registry.register(
+            "apiserver_request",
+            "Requests by verb, resource and code",
+            requests.clone(),
+        );
         registry.register(
             "apiserver_request_duration_seconds",
             "Seconds that requests took, watches and streams apart",
             durations.clone(),
         );
-        registry.register("apiserver_storage_objects", "Stored objects by resource", objects.clone());
-        registry.register("apiserver_registered_watchers", "Watchers by resource", watchers.clone());
+        registry.register(
+            "apiserver_storage_objects",
+            "Stored objects by resource",
+            objects.clone(),
+        );
+        registry.register(
+            "apiserver_registered_watchers",
+            "Watchers by resource",
+            watchers.clone(),
+        );
         Self {
             registry,
             requests,
@@ -92,8 +104,18 @@ impl Metrics {
         took: Duration,
     ) {
         let info = &context.info;
-        let verb = if info.is_resource { info.verb.to_ascii_uppercase() } else { "GET".to_owned() };
-        let part = |text: &str| if known { text.to_owned() } else { String::new() };
+        let verb = if info.is_resource {
+            info.verb.to_ascii_uppercase()
+        } else {
+            "GET".to_owned()
+        };
+        let part = |text: &str| {
+            if known {
+                text.to_owned()
+            } else {
+                String::new()
+            }
+        };
         let scope = match (info.name.is_empty(), info.namespace.is_empty()) {
             _ if !known => "",
             (false, _) => "resource",
@@ -132,7 +154,10 @@ impl Metrics {
         }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
-            return respond::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be encoded");
+            return respond::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics cannot be encoded",
+            );
         }
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         respond::bytes_of(content_type, StatusCode::OK, text)

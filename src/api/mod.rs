@@ -97,6 +97,7 @@ pub struct ApiServer {
     metrics: metrics::Metrics,
     gate: chain::Gate,
     openapi: openapi::Documents,
+    #[allow(dead_code, reason = "the proxy and port-forward follow")]
     dialer: Arc<dyn Dialer>,
     nodes: Arc<dyn NodeTransport>,
     clock: Clock,
@@ -131,6 +132,12 @@ impl ApiServer {
     /// ([`InProcessIdentity`], or the TLS edge's), or in its `Authorization` header.
     pub async fn handle(self: &Arc<Self>, request: http::Request<Body>) -> http::Response<Body> {
         chain::run(self, request).await
+    }
+
+    /// Forgets what happened up to `revision`: a watch or a page that needs it gets 410.
+    pub async fn compact(&self, revision: u64) -> Result<(), StoreError> {
+        self.registry.cache.forget(revision);
+        self.registry.store.compact(revision).await
     }
 
     /// The revision that reads are served at.

@@ -165,7 +165,10 @@ impl RequestInfo {
 
     /// Whether the verb only reads.
     pub fn is_read_only(&self) -> bool {
-        matches!(self.verb.as_str(), "get" | "list" | "watch" | "head" | "options")
+        matches!(
+            self.verb.as_str(),
+            "get" | "list" | "watch" | "head" | "options"
+        )
     }
 
     /// `pods` or `pods/log`.
@@ -247,23 +250,72 @@ mod tests {
     fn reads_paths_as_kubernetes_does() {
         // method, uri, verb, group, version, namespace, resource, subresource, name
         let cases = [
-            (Method::GET, "/api/v1/namespaces", "list / v1 / / namespaces / /"),
-            (Method::GET, "/api/v1/namespaces/other", "get / v1 / other / namespaces / / other"),
-            (Method::PUT, "/api/v1/namespaces/other/finalize", "update / v1 / other / namespaces / finalize / other"),
-            (Method::GET, "/api/v1/namespaces/other/pods", "list / v1 / other / pods / /"),
-            (Method::GET, "/api/v1/namespaces/other/pods?watch=true", "watch / v1 / other / pods / /"),
-            (Method::GET, "/api/v1/namespaces/other/pods?watch=1&fieldSelector=metadata.name%3Dfoo", "watch / v1 / other / pods / / foo"),
-            (Method::GET, "/api/v1/watch/namespaces/other/pods", "watch / v1 / other / pods / /"),
-            (Method::GET, "/api/v1/pods/foo/log", "get / v1 / / pods / log / foo"),
-            (Method::POST, "/api/v1/namespaces/other/pods/foo/binding", "create / v1 / other / pods / binding / foo"),
-            (Method::DELETE, "/apis/apps/v1/namespaces/other/deployments", "deletecollection / apps / v1 / other / deployments / /"),
-            (Method::PATCH, "/apis/apps/v1/namespaces/other/deployments/x/status", "patch / apps / v1 / other / deployments / status / x"),
+            (
+                Method::GET,
+                "/api/v1/namespaces",
+                "list / v1 / / namespaces / /",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/other",
+                "get / v1 / other / namespaces / / other",
+            ),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/other/finalize",
+                "update / v1 / other / namespaces / finalize / other",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/other/pods",
+                "list / v1 / other / pods / /",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/other/pods?watch=true",
+                "watch / v1 / other / pods / /",
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/other/pods?watch=1&fieldSelector=metadata.name%3Dfoo",
+                "watch / v1 / other / pods / / foo",
+            ),
+            (
+                Method::GET,
+                "/api/v1/watch/namespaces/other/pods",
+                "watch / v1 / other / pods / /",
+            ),
+            (
+                Method::GET,
+                "/api/v1/pods/foo/log",
+                "get / v1 / / pods / log / foo",
+            ),
+            (
+                Method::POST,
+                "/api/v1/namespaces/other/pods/foo/binding",
+                "create / v1 / other / pods / binding / foo",
+            ),
+            (
+                Method::DELETE,
+                "/apis/apps/v1/namespaces/other/deployments",
+                "deletecollection / apps / v1 / other / deployments / /",
+            ),
+            (
+                Method::PATCH,
+                "/apis/apps/v1/namespaces/other/deployments/x/status",
+                "patch / apps / v1 / other / deployments / status / x",
+            ),
         ];
         for (method, uri, expected) in cases {
             let info = read(method, uri);
             let got = [
-                &info.verb, &info.group, &info.version, &info.namespace, &info.resource,
-                &info.subresource, &info.name,
+                &info.verb,
+                &info.group,
+                &info.version,
+                &info.namespace,
+                &info.resource,
+                &info.subresource,
+                &info.name,
             ];
             let expected: Vec<&str> = expected.split('/').map(str::trim).collect();
             // "verb / group / version ..." with an empty group is written "verb / version".
@@ -281,7 +333,16 @@ mod tests {
 
     #[test]
     fn other_paths_are_no_resources() {
-        for uri in ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/version", "/x/y/z"] {
+        for uri in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/apis",
+            "/apis/apps",
+            "/apis/apps/v1",
+            "/version",
+            "/x/y/z",
+        ] {
             let info = read(Method::GET, uri);
             assert!(!info.is_resource, "{uri}");
             assert_eq!(info.verb, "get");
@@ -290,7 +351,10 @@ mod tests {
 
     #[test]
     fn keeps_the_tail_as_it_was_sent() {
-        let info = read(Method::GET, "/api/v1/namespaces/d/pods/p:80/proxy/a%2Fb/c/?q");
+        let info = read(
+            Method::GET,
+            "/api/v1/namespaces/d/pods/p:80/proxy/a%2Fb/c/?q",
+        );
         assert_eq!(info.name, "p:80");
         assert_eq!(info.subresource, "proxy");
         assert_eq!(info.tail, "/a%2Fb/c/");

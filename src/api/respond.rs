@@ -55,8 +55,7 @@ pub(crate) fn error(context: &Context, error: &ApiError) -> Response<Body> {
         status.remove("details");
         status.insert("metadata".to_owned(), json!({ "continue": token }));
     }
-    let status_code =
-        StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status_code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let bytes = codec::encode(&accepted, &status).unwrap_or_default();
     let mut response = bytes_of(accepted.content_type(), status_code, bytes);
     let seconds = error

@@ -53,7 +53,10 @@ async fn resource(
     }
     // A cluster's object is not below a namespace, and an object of a namespace is not beside it.
     let misplaced = if def.is_namespaced() {
-        info.namespace.is_empty() && !info.name.is_empty() && info.verb != "list" && info.verb != "watch"
+        info.namespace.is_empty()
+            && !info.name.is_empty()
+            && info.verb != "list"
+            && info.verb != "watch"
     } else {
         !info.namespace.is_empty() && def.plural != "namespaces"
     };
@@ -63,7 +66,11 @@ async fn resource(
     let namespaced = def.is_namespaced();
     let target = Target {
         def: def.clone(),
-        namespace: if namespaced { info.namespace.clone() } else { String::new() },
+        namespace: if namespaced {
+            info.namespace.clone()
+        } else {
+            String::new()
+        },
         name: info.name.clone(),
         subresource: info.subresource.clone(),
     };

@@ -103,9 +103,10 @@ pub async fn serve(
 
 fn tls_config(server: &ApiServer, tls: &TlsFiles) -> Result<ServerConfig, ServeError> {
     let unusable = |error: &dyn std::fmt::Display| ServeError::Certificate(error.to_string());
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&tls.certificate_chain)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(&error))?;
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(&tls.certificate_chain)
+            .collect::<Result<_, _>>()
+            .map_err(|error| unusable(&error))?;
     let key = PrivateKeyDer::from_pem_slice(&tls.private_key).map_err(|error| unusable(&error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(AnyCertificate::new(server.client_ca.as_ref()));
@@ -141,12 +142,13 @@ async fn connection(
         }
     };
     let certificates = stream.get_ref().1.peer_certificates();
-    let identity = certificates
-        .filter(|chain| !chain.is_empty())
-        .map(|chain| match &server.client_ca {
-            Some(authority) => TlsIdentity(authority.user(chain, &server.clock)),
-            None => TlsIdentity(Err("client certificates are not accepted".to_owned())),
-        });
+    let identity =
+        certificates
+            .filter(|chain| !chain.is_empty())
+            .map(|chain| match &server.client_ca {
+                Some(authority) => TlsIdentity(authority.user(chain, &server.clock)),
+                None => TlsIdentity(Err("client certificates are not accepted".to_owned())),
+            });
     let service = service_fn(move |request: Request<Incoming>| {
         let server = server.clone();
         let identity = identity.clone();

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 /// How long, in seconds.
 const TOLERATION_SECONDS: i64 = 300;
-const TAINTS: &[&str] = &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+const TAINTS: &[&str] = &[
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+];
 
 pub(super) struct DefaultTolerationSeconds;
 
@@ -27,7 +30,10 @@ impl Plugin for DefaultTolerationSeconds {
             return Ok(());
         }
         let present = pod.get(&["spec", "tolerations"]);
-        let mut list = present.and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut list = present
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         let before = list.len();
         for taint in TAINTS {
             if !list.iter().any(|toleration| tolerates(toleration, taint)) {
@@ -48,7 +54,10 @@ impl Plugin for DefaultTolerationSeconds {
 
 fn tolerates(toleration: &Value, taint: &str) -> bool {
     let is = |field: &str, wanted: &str| {
-        let text = toleration.get(field).and_then(Value::as_str).unwrap_or_default();
+        let text = toleration
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         text.is_empty() || text == wanted
     };
     is("key", taint) && is("effect", "NoExecute")

@@ -27,7 +27,10 @@ pub(crate) struct Request<'a> {
     pub(crate) user: &'a UserInfo,
     pub(crate) target: &'a Target,
     pub(crate) operation: Operation,
-    #[allow(dead_code, reason = "plugins with effects of their own come with quota")]
+    #[allow(
+        dead_code,
+        reason = "plugins with effects of their own come with quota"
+    )]
     pub(crate) dry_run: bool,
 }
 

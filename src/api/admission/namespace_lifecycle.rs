@@ -59,8 +59,7 @@ fn check(request: &Request<'_>, object: &Object) -> Result<(), ApiError> {
     }
     let why =
         format!("unable to create new content in namespace {name} because it is being terminated");
-    let mut error =
-        ApiError::forbidden(&request.target.def.group_resource(), object.name(), &why);
+    let mut error = ApiError::forbidden(&request.target.def.group_resource(), object.name(), &why);
     if let Value::Object(details) = &mut error.details {
         details.insert(
             "causes".to_owned(),

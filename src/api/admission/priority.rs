@@ -54,7 +54,9 @@ impl Plugin for Priority {
                 return forbidden(&format!("no PriorityClass with name {class} was found"));
             }
         };
-        let asked = pod.get(&["spec", "priority"]).and_then(serde_json::Value::as_i64);
+        let asked = pod
+            .get(&["spec", "priority"])
+            .and_then(serde_json::Value::as_i64);
         if asked.is_some_and(|asked| asked != priority) {
             return forbidden(
                 "the integer value of priority must not be provided in pod spec; priority \

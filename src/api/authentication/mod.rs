@@ -17,13 +17,13 @@ use std::collections::BTreeMap;
 /// Everyone who has shown who he is.
 pub const GROUP_AUTHENTICATED: &str = "system:authenticated";
 /// Everyone who has not.
-pub const GROUP_UNAUTHENTICATED: &str = "system:unauthenticated";
+pub(crate) const GROUP_UNAUTHENTICATED: &str = "system:unauthenticated";
 /// Those who may do everything.
 pub const GROUP_MASTERS: &str = "system:masters";
 /// The nodes' agents.
 pub const GROUP_NODES: &str = "system:nodes";
 /// The user of a request without credentials.
-pub const USER_ANONYMOUS: &str = "system:anonymous";
+pub(crate) const USER_ANONYMOUS: &str = "system:anonymous";
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct InProcessIdentity(pub UserInfo);
 
 /// What the client's certificate said, verified once a connection. `Err` if it was not accepted.
 #[derive(Clone, Debug)]
-pub struct TlsIdentity(pub Result<UserInfo, String>);
+pub(crate) struct TlsIdentity(pub(crate) Result<UserInfo, String>);
 
 /// A way to know a caller: `None` if the request has no credentials of this sort.
 type Authenticator = fn(&Credentials<'_>) -> Option<Result<UserInfo, String>>;

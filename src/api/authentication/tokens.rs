@@ -26,7 +26,10 @@ impl TokenTable {
         let digest: [u8; 32] = Sha256::digest(token).into();
         let mut found = None;
         for (row, user) in &self.rows {
-            let differences = row.iter().zip(digest).fold(0u8, |all, (a, b)| all | (a ^ b));
+            let differences = row
+                .iter()
+                .zip(digest)
+                .fold(0u8, |all, (a, b)| all | (a ^ b));
             if std::hint::black_box(differences) == 0 {
                 found = Some(user);
             }

@@ -9,12 +9,20 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// `group`, resources, verbs; `*` is any.
-type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
+type Rule = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
 
 const READ: &[&str] = &["get", "list", "watch"];
 const EVENTS: Rule = ("", &["events"], &["create", "patch", "update"]);
 const NEW_EVENTS: Rule = ("events.k8s.io", &["events"], &["create", "patch", "update"]);
-const LEASES: Rule = ("coordination.k8s.io", &["leases"], &["create", "get", "list", "watch", "update", "patch"]);
+const LEASES: Rule = (
+    "coordination.k8s.io",
+    &["leases"],
+    &["create", "get", "list", "watch", "update", "patch"],
+);
 
 const SCHEDULER: &[Rule] = &[
     EVENTS,
@@ -67,7 +75,11 @@ const NODE_ANY: &[Rule] = &[
     ("", &["nodes"], &["create", "get", "list", "watch"]),
     ("", &["pods"], &["create"]),
     ("authentication.k8s.io", &["tokenreviews"], &["create"]),
-    ("authorization.k8s.io", &["subjectaccessreviews"], &["create"]),
+    (
+        "authorization.k8s.io",
+        &["subjectaccessreviews"],
+        &["create"],
+    ),
 ];
 
 /// The nodes' agents.
@@ -125,7 +137,10 @@ impl Nodes {
     fn decide(&self, node: &str, attributes: &Attributes<'_>) -> Result<(), String> {
         let info = attributes.info;
         let read = READ.contains(&info.verb.as_str());
-        match (info.group.as_str(), info.resource_and_subresource().as_str()) {
+        match (
+            info.group.as_str(),
+            info.resource_and_subresource().as_str(),
+        ) {
             ("", "nodes" | "nodes/status") => {
                 if info.name == node || (info.name.is_empty() && info.verb != "deletecollection") {
                     return Ok(());

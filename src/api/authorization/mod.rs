@@ -95,16 +95,16 @@ impl Authorizer for Everyone {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let info = attributes.info;
         let reads = matches!(info.verb.as_str(), "get" | "head");
-        let path_below = |open: &&str| {
+        let path_below = |open: &&'static str| {
             info.path
-                .strip_prefix(**open)
+                .strip_prefix(*open)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let allowed = attributes.user.is_in(GROUP_AUTHENTICATED)
             && if info.is_resource {
                 info.verb == "create" && SELF_REVIEWS.contains(&info.resource.as_str())
             } else {
-                reads && DISCOVERY_PATHS.iter().any(|open| path_below(&open))
+                reads && DISCOVERY_PATHS.iter().any(path_below)
             };
         if allowed {
             Decision::Allow
@@ -125,7 +125,11 @@ pub(crate) fn check(authorizer: &dyn Authorizer, context: &Context) -> Result<()
     match decision {
         Decision::Allow => Ok(()),
         Decision::Deny(reason) | Decision::NoOpinion(reason) => {
-            tracing::debug!(user = context.user.name, path = context.info.path, "forbidden");
+            tracing::debug!(
+                user = context.user.name,
+                path = context.info.path,
+                "forbidden"
+            );
             Err(forbidden(&context.user, &context.info, &reason))
         }
     }

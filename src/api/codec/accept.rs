@@ -218,7 +218,12 @@ mod tests {
         assert_eq!(shape("text/html, */*;q=0.1"), Ok(Shape::Object));
         let only = shape("application/vnd.kubernetes.protobuf").unwrap_err();
         assert_eq!(only.code, 406);
-        assert_eq!(shape("application/json;as=Nonsense;v=v1;g=x").unwrap_err().code, 406);
+        assert_eq!(
+            shape("application/json;as=Nonsense;v=v1;g=x")
+                .unwrap_err()
+                .code,
+            406
+        );
     }
 
     #[test]

@@ -53,10 +53,12 @@ pub(crate) fn decode_yaml(body: &[u8]) -> Result<Strict, ApiError> {
     {
         return Ok(strict);
     }
-    let text = std::str::from_utf8(body)
-        .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: {error}")))?;
-    let value: Value = serde_yaml::from_str(text)
-        .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: {error}")))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
+    })?;
+    let value: Value = serde_yaml::from_str(text).map_err(|error| {
+        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
+    })?;
     Ok(Strict {
         value,
         duplicates: Vec::new(),

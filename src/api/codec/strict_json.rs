@@ -43,7 +43,11 @@ struct Seed<'a> {
 
 impl Seed<'_> {
     /// Reads one value below the current path.
-    fn below<'de, E, R>(self, segment: &str, read: impl FnOnce(Self) -> Result<R, E>) -> Result<R, E>
+    fn below<'de, E, R>(
+        self,
+        segment: &str,
+        read: impl FnOnce(Self) -> Result<R, E>,
+    ) -> Result<R, E>
     where
         E: Error + 'de,
     {
@@ -118,7 +122,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items = Vec::new();
         loop {
             let segment = format!("[{}]", items.len());
-            let next = self.below::<A::Error, _>(&segment, |seed| access.next_element_seed(seed))?;
+            let next =
+                self.below::<A::Error, _>(&segment, |seed| access.next_element_seed(seed))?;
             match next {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
@@ -156,7 +161,14 @@ mod tests {
     #[test]
     fn refuses_depth_rubbish_and_what_follows() {
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-        for wrong in [deep.as_str(), "{} {}", "{\"a\":}", "", "\u{0}", "{\"a\":1,}"] {
+        for wrong in [
+            deep.as_str(),
+            "{} {}",
+            "{\"a\":}",
+            "",
+            "\u{0}",
+            "{\"a\":1,}",
+        ] {
             assert!(parse(wrong.as_bytes()).is_err());
         }
         assert!(parse(b"{\"a\":\"\xff\"}").is_err());

@@ -55,10 +55,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// Reads everything from the store and follows it from there.
-    pub(crate) async fn open(
-        store: &dyn Store,
-        scheme: &Scheme,
-    ) -> Result<Arc<Self>, StoreError> {
+    pub(crate) async fn open(store: &dyn Store, scheme: &Scheme) -> Result<Arc<Self>, StoreError> {
         let range = store.range(PREFIX, None, 0).await?;
         let cache = Arc::new(Self {
             kinds: RwLock::default(),

@@ -187,7 +187,12 @@ fn labels(object: &Object) -> Box<[(Box<str>, Box<str>)]> {
         .and_then(Value::as_object);
     map.into_iter()
         .flatten()
-        .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or_default().into()))
+        .map(|(key, value)| {
+            (
+                key.as_str().into(),
+                value.as_str().unwrap_or_default().into(),
+            )
+        })
         .collect()
 }
 

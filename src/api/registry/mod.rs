@@ -12,7 +12,7 @@ pub(crate) use encoded::{Cached, Encoded, Filter};
 pub(crate) use watchers::{EventKind, Next, Seen, Watcher};
 
 use crate::meta::{ApiError, Object, Reason};
-use crate::resources::{DefRef, ResourceDef, Scheme};
+use crate::resources::{ResourceDef, Scheme};
 use crate::store::{Durability, Precondition, Store, StoreError, Write};
 use serde_json::json;
 use std::sync::Arc;

@@ -112,7 +112,10 @@ fn assign(pod: &mut Object, binding: &Object, clock: &Clock) -> Result<(), Strin
         return Err(format!("pod {name} is already assigned to node {node:?}"));
     }
     let gates = pod.get(&["spec", "schedulingGates"]);
-    if gates.and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
+    if gates
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty())
+    {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
     let node = binding.str_at(&["target", "name"]);
@@ -131,9 +134,10 @@ fn assign(pod: &mut Object, binding: &Object, clock: &Clock) -> Result<(), Strin
         "lastTransitionTime": time::rfc3339(clock.now()),
     });
     let conditions = pod.get(&["status", "conditions"]).and_then(Value::as_array);
-    let others = conditions.into_iter().flatten().filter(|condition| {
-        condition.get("type").and_then(Value::as_str) != Some("PodScheduled")
-    });
+    let others = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| condition.get("type").and_then(Value::as_str) != Some("PodScheduled"));
     let mut list: Vec<Value> = others.cloned().collect();
     list.push(scheduled);
     pod.set(&["status", "conditions"], Value::Array(list));

@@ -94,7 +94,11 @@ fn read(context: &Context) -> Result<LogOptions, ApiError> {
                         errors.push(FieldError::invalid(&*name, number, detail));
                     }
                     Ok(number) => {
-                        errors.push(FieldError::invalid(&*name, number, "must be greater than 0"));
+                        errors.push(FieldError::invalid(
+                            &*name,
+                            number,
+                            "must be greater than 0",
+                        ));
                     }
                     Err(_) => {
                         return Err(ApiError::bad_request(format!(
@@ -130,7 +134,9 @@ fn read(context: &Context) -> Result<LogOptions, ApiError> {
         let detail = "at most one of `sinceTime` or `sinceSeconds` may be specified";
         errors.push(FieldError::forbidden("", detail));
     }
-    options.query.truncate(options.query.trim_end_matches('&').len());
+    options
+        .query
+        .truncate(options.query.trim_end_matches('&').len());
     if errors.is_empty() {
         return Ok(options);
     }

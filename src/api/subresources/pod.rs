@@ -82,6 +82,7 @@ pub(super) fn node(pod: &Object) -> &str {
 }
 
 /// 400: the pod is on no node.
+#[allow(dead_code, reason = "the proxy and port-forward follow")]
 pub(super) fn no_host(pod: &Object) -> ApiError {
     ApiError::bad_request(format!("pod {} does not have a host assigned", pod.name()))
 }

@@ -65,7 +65,10 @@ impl DeleteOptions {
     /// Of a DeleteOptions object.
     pub(crate) fn of_value(value: &Value) -> Result<Self, ApiError> {
         let mut options = Self::default();
-        let kind = value.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+        let kind = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or("DeleteOptions");
         if !value.is_object() || kind != "DeleteOptions" {
             return Err(ApiError::bad_request(format!(
                 "{kind} cannot be handled as a DeleteOptions"
@@ -89,7 +92,12 @@ impl DeleteOptions {
         let propagation = value.get("propagationPolicy").and_then(Value::as_str);
         options.propagation = propagation.map(propagation_of).transpose()?;
         options.orphan_dependents = value.get("orphanDependents").and_then(Value::as_bool);
-        for entry in value.get("dryRun").and_then(Value::as_array).into_iter().flatten() {
+        for entry in value
+            .get("dryRun")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             match entry.as_str() {
                 Some("All") => options.dry_run = true,
                 other => return Err(bad_dry_run(other.unwrap_or_default())),

@@ -45,7 +45,12 @@ impl Lifecycle for ResourceDef {
     }
 
     fn prepare_for_create(&self, object: &mut Object) {
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+        for field in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "generation",
+        ] {
             object.remove(&["metadata", field]);
         }
         if self.strategy.tracks_generation() {
@@ -103,5 +108,10 @@ fn answer(def: &ResourceDef, object: &Object, errors: &[FieldError]) -> Result<(
     if errors.is_empty() {
         return Ok(());
     }
-    Err(ApiError::invalid(&def.group, &def.kind, object.name(), errors))
+    Err(ApiError::invalid(
+        &def.group,
+        &def.kind,
+        object.name(),
+        errors,
+    ))
 }

@@ -191,7 +191,10 @@ fn read_token(text: &str) -> Result<(Option<u64>, String), ApiError> {
         return Err(ApiError::bad_request(text));
     }
     let revision = token.get("rv").and_then(Value::as_i64).ok_or_else(wrong)?;
-    let start = token.get("start").and_then(Value::as_str).ok_or_else(wrong)?;
+    let start = token
+        .get("start")
+        .and_then(Value::as_str)
+        .ok_or_else(wrong)?;
     if revision == 0 {
         let text = "continue key is not valid: incorrect encoded start resourceVersion";
         return Err(ApiError::bad_request(text));
@@ -201,11 +204,7 @@ fn read_token(text: &str) -> Result<(Option<u64>, String), ApiError> {
 }
 
 /// The plain form, written while it is read.
-fn stream_of(
-    target: &Target,
-    metadata: &Value,
-    items: Vec<(Arc<str>, Cached)>,
-) -> Response<Body> {
+fn stream_of(target: &Target, metadata: &Value, items: Vec<(Arc<str>, Cached)>) -> Response<Body> {
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
         target.def.list_kind,
@@ -222,7 +221,9 @@ fn stream_of(
         let piece = writer.piece().unwrap_or_default();
         return respond::bytes_of("application/json", StatusCode::OK, piece);
     }
-    let pieces = stream::iter(std::iter::from_fn(move || writer.piece().map(Ok::<_, Infallible>)));
+    let pieces = stream::iter(std::iter::from_fn(move || {
+        writer.piece().map(Ok::<_, Infallible>)
+    }));
     let mut response = respond::bytes_of("application/json", StatusCode::OK, Bytes::new());
     *response.body_mut() = Body::from_stream(pieces);
     response

@@ -39,11 +39,7 @@ impl WriteOptions {
                 "dryRun" => match value.as_str() {
                     "All" => options.dry_run = true,
                     "" => {}
-                    other => errors.push(FieldError::not_supported(
-                        "dryRun",
-                        other,
-                        &["All"],
-                    )),
+                    other => errors.push(FieldError::not_supported("dryRun", other, &["All"])),
                 },
                 "fieldManager" => options.field_manager = value,
                 "fieldValidation" => match value.as_str() {
@@ -70,7 +66,11 @@ impl WriteOptions {
         }
         if options.field_manager.chars().any(char::is_control) {
             let detail = "should only contain printable characters";
-            errors.push(FieldError::invalid("fieldManager", &*options.field_manager, detail));
+            errors.push(FieldError::invalid(
+                "fieldManager",
+                &*options.field_manager,
+                detail,
+            ));
         }
         if !errors.is_empty() {
             return Err(ApiError::invalid("meta.k8s.io", kind, "", &errors));
@@ -79,6 +79,7 @@ impl WriteOptions {
     }
 
     /// The manager's name, or the client's.
+    #[allow(dead_code, reason = "field ownership follows")]
     pub(crate) fn manager(&self, context: &Context) -> String {
         if self.field_manager.is_empty() {
             context.default_field_manager()
@@ -137,12 +138,10 @@ impl ListOptions {
             }
         };
         let unreadable = |why: &dyn std::fmt::Display| ApiError::bad_request(why.to_string());
-        let labels = Selector::parse(text("labelSelector")).map_err(|e| {
-            ApiError::bad_request(format!("unable to parse requirement: {e}"))
-        })?;
+        let labels = Selector::parse(text("labelSelector"))
+            .map_err(|e| ApiError::bad_request(format!("unable to parse requirement: {e}")))?;
         let fields = FieldSelector::parse(text("fieldSelector")).map_err(|e| unreadable(&e))?;
-        let filter =
-            Filter::new(def, namespace, labels, &fields).map_err(ApiError::bad_request)?;
+        let filter = Filter::new(def, namespace, labels, &fields).map_err(ApiError::bad_request)?;
         let resource_version = text("resourceVersion").to_owned();
         let revision = match resource_version.as_str() {
             "" => 0,
@@ -172,7 +171,10 @@ impl ListOptions {
         };
         let options = Self {
             filter,
-            limit: number("limit")?.unwrap_or(0).try_into().unwrap_or(usize::MAX),
+            limit: number("limit")?
+                .unwrap_or(0)
+                .try_into()
+                .unwrap_or(usize::MAX),
             continue_token: text("continue").to_owned(),
             resource_version,
             revision,
@@ -186,9 +188,8 @@ impl ListOptions {
     }
 
     fn check(&self, watch: bool) -> Result<(), ApiError> {
-        let forbidden = |field: &str, why: &str| {
-            Err(invalid(vec![FieldError::forbidden(field, why)]))
-        };
+        let forbidden =
+            |field: &str, why: &str| Err(invalid(vec![FieldError::forbidden(field, why)]));
         let rv_match = self.resource_version_match;
         if watch {
             return match (self.send_initial_events, rv_match) {
@@ -205,7 +206,10 @@ impl ListOptions {
             };
         }
         if self.send_initial_events.is_some() {
-            return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+            return forbidden(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for list",
+            );
         }
         if rv_match == Match::Unset {
             return Ok(());

@@ -46,11 +46,14 @@ pub(crate) async fn patch(
         ));
     }
     if options.force.is_some() {
-        let error = crate::meta::FieldError::forbidden(
-            "force",
-            "may not be specified for non-apply patch",
-        );
-        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+        let error =
+            crate::meta::FieldError::forbidden("force", "may not be specified for non-apply patch");
+        return Err(ApiError::invalid(
+            "meta.k8s.io",
+            "PatchOptions",
+            "",
+            &[error],
+        ));
     }
     let body = read_body(server, request.into_body()).await?;
     let (patch, duplicates) = read(&content_type, &body)?;
@@ -111,7 +114,9 @@ fn apply(patch: &Patch, old: &Object, _target: &Target) -> Result<Value, ApiErro
             json_patch::patch(&mut value, &operations).map_err(|error| {
                 ApiError::new(
                     Reason::Invalid,
-                    format!("the server rejected our request due to an error in our request: {error}"),
+                    format!(
+                        "the server rejected our request due to an error in our request: {error}"
+                    ),
                 )
             })?;
         }

@@ -85,7 +85,10 @@ pub(crate) fn watch(
 }
 
 fn begin(options: &ListOptions) -> WatchFrom {
-    match (options.send_initial_events, options.resource_version.as_str()) {
+    match (
+        options.send_initial_events,
+        options.resource_version.as_str(),
+    ) {
         (Some(true), _) | (None, "" | "0") => WatchFrom::State,
         (Some(false), "" | "0") => WatchFrom::Now,
         _ => WatchFrom::Revision(options.revision),

@@ -57,8 +57,13 @@ pub(crate) fn decode(
     } = strict;
     check_kind(def, &mut value)?;
     let decoded = def.decode(value)?;
-    let duplicate = duplicates.iter().map(|path| format!("duplicate field {path:?}"));
-    let unknown = decoded.unknown_fields.iter().map(|path| format!("unknown field {path:?}"));
+    let duplicate = duplicates
+        .iter()
+        .map(|path| format!("duplicate field {path:?}"));
+    let unknown = decoded
+        .unknown_fields
+        .iter()
+        .map(|path| format!("unknown field {path:?}"));
     let objections: Vec<String> = unknown.chain(duplicate).collect();
     if objections.is_empty() {
         return Ok(decoded.object);
@@ -149,12 +154,12 @@ impl Change<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut object = object.clone();
+            let mut named = object.clone();
             if generated && !base.is_empty() {
                 let name = names::generate_name(&base, &rand::random());
-                object.set(&["metadata", "name"], name.into());
+                named.set(&["metadata", "name"], name.into());
             }
-            match self.create_once(object).await {
+            match self.create_once(named).await {
                 Ok(cached) => return Ok(cached),
                 Err(WriteError::Api(error)) => return Err(error),
                 Err(WriteError::Changed) if generated && tries < GENERATE_NAME_TRIES => {}
@@ -270,7 +275,12 @@ impl Change<'_> {
                     "must be specified for an update",
                 );
                 let def = self.def();
-                return Err(ApiError::invalid(&def.group, &def.kind, new.name(), &[error]));
+                return Err(ApiError::invalid(
+                    &def.group,
+                    &def.kind,
+                    new.name(),
+                    &[error],
+                ));
             }
             let revision = old.resource_version().to_owned();
             new.set(&["metadata", "resourceVersion"], revision.into());
