@@ -3,7 +3,6 @@
 
 use super::budget::{BufferBudget, Counters};
 use super::error::NetError;
-use super::limits::MAX_CONNECTIONS;
 use super::tcp::{Link, Side};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,6 +12,7 @@ pub(super) struct Account {
     pub(super) budget: Arc<BufferBudget>,
     pub(super) counters: Counters,
     open: Mutex<Register>,
+    max_connections: usize,
 }
 
 #[derive(Default)]
@@ -23,11 +23,12 @@ struct Register {
 }
 
 impl Account {
-    pub(super) fn new(budget: Arc<BufferBudget>) -> Arc<Self> {
+    pub(super) fn new(budget: Arc<BufferBudget>, max_connections: usize) -> Arc<Self> {
         Arc::new(Self {
             budget,
             counters: Counters::default(),
             open: Mutex::default(),
+            max_connections,
         })
     }
 
@@ -37,10 +38,10 @@ impl Account {
         if open.closed {
             return Err(NetError::Closed);
         }
-        if open.links.len() >= MAX_CONNECTIONS {
+        if open.links.len() >= self.max_connections {
             return Err(NetError::TooMany {
                 what: "connections",
-                limit: MAX_CONNECTIONS,
+                limit: self.max_connections,
             });
         }
         open.next += 1;

@@ -1,20 +1,28 @@
 //! The way out of the cluster: which addresses and names pods may reach, told by `--egress`, and
 //! the kernel sockets for what is granted. Nothing is by default; the host itself is only when it
-//! is named.
+//! is named with a port.
 
 use super::address::Cidr;
 use super::error::NetError;
 use super::fabric::Fabric;
+use super::limits::{EGRESS_REPORT_INTERVAL, MAX_LOOKUPS, MAX_NAMED_ADDRESSES};
 use super::pod_net::PodNet;
 use super::rules::{NetEvents, PodIdentity};
-use super::tcp::{Conn, End};
+use super::splice::splice;
+use super::tcp::{Conn, End, establish};
 use crate::stdx::Clock;
-use std::net::{IpAddr, SocketAddr};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-/// What pods may reach outside the cluster.
-#[derive(Clone, Debug, Default)]
+/// What pods may reach outside the cluster: nothing by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
     rules: Vec<Rule>,
 }
@@ -22,48 +30,191 @@ pub struct EgressPolicy {
 /// Why a text is no egress rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "egress rule {0:?} is none of: all, an address range (10.0.0.0/8), a range or address with a \
-     port (1.2.3.4:443, [2001:db8::]/32, [2001:db8::1]:443), a name with a port (example.com:443), \
+    "egress rule {0:?} is none of: all; an address or a range, with or without a port (10.0.0.0/8, \
+     1.2.3.4:443, [2001:db8::]/32, [2001:db8::1]:443); a name with a port (example.com:443); \
      localhost:PORT"
 )]
 pub struct EgressRuleError(pub String);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
+    /// Everything but the host itself.
     All,
     Range(Cidr, Option<u16>),
+    /// A name, in lower case, and its port.
+    Name(String, u16),
+    /// A port of the host's loopback, which pods reach at the node's address.
+    Host(u16),
 }
 
 impl EgressPolicy {
-    /// Reads the values of `--egress`.
-    pub fn parse<S: AsRef<str>>(rules: &[S]) -> Result<Self, EgressRuleError> {
-        let rules = rules
+    /// Reads the values of `--egress`; each may hold several rules with commas between.
+    pub fn parse<S: AsRef<str>>(values: &[S]) -> Result<Self, EgressRuleError> {
+        let rules = values
             .iter()
-            .map(|rule| match rule.as_ref() {
-                "all" => Ok(Rule::All),
-                text => text
-                    .parse()
-                    .map(|cidr| Rule::Range(cidr, None))
-                    .map_err(|_| EgressRuleError(text.to_owned())),
-            })
+            .flat_map(|value| value.as_ref().split(','))
+            .map(|text| parse_rule(text.trim()).ok_or_else(|| EgressRuleError(text.to_owned())))
             .collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
-    fn allows(&self, to: SocketAddr) -> bool {
+    /// Whether a rule grants `to`, which is not of the host itself.
+    fn grants(&self, to: SocketAddr, has_name: impl Fn(&str) -> bool) -> bool {
         self.rules.iter().any(|rule| match rule {
             Rule::All => true,
-            Rule::Range(cidr, port) => {
-                cidr.contains(to.ip()) && port.is_none_or(|port| port == to.port())
+            Rule::Range(range, port) => {
+                range.contains(to.ip()) && port.is_none_or(|port| port == to.port())
             }
+            Rule::Name(name, port) => *port == to.port() && has_name(name),
+            Rule::Host(_) => false,
+        })
+    }
+
+    /// Whether a rule names just `to`, address and port, so that it may be the host itself.
+    fn names(&self, to: SocketAddr) -> bool {
+        self.rules.iter().any(|rule| {
+            matches!(rule, Rule::Range(range, Some(port))
+                if range.is_single() && range.contains(to.ip()) && *port == to.port())
+        })
+    }
+
+    fn grants_host_port(&self, port: u16) -> bool {
+        self.rules.contains(&Rule::Host(port))
+    }
+
+    /// Whether `name` may be looked up: if all is granted, or the name is.
+    fn grants_name(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| match rule {
+            Rule::All => true,
+            Rule::Name(known, _) => known == name,
+            Rule::Range(..) | Rule::Host(_) => false,
         })
     }
 }
 
+fn parse_rule(text: &str) -> Option<Rule> {
+    if text == "all" {
+        return Some(Rule::All);
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (ip, rest) = rest.split_once(']')?;
+        let ip = IpAddr::V6(ip.parse().ok()?);
+        let (prefix, port) = match rest.split_once(':') {
+            Some((prefix, port)) => (prefix, Some(parse_port(port)?)),
+            None => (rest, None),
+        };
+        let range = match prefix.strip_prefix('/') {
+            Some(prefix) => Cidr::new(ip, prefix.parse().ok()?)?,
+            None if prefix.is_empty() => Cidr::single(ip),
+            None => return None,
+        };
+        return Some(range_rule(range, port));
+    }
+    if let Some(range) = parse_range(text) {
+        return Some(range_rule(range, None));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port = parse_port(port)?;
+    if let Some(range) = parse_range(host) {
+        // IPv6 with a port needs brackets: 2001:db8::1:443 could be either.
+        return range
+            .base()
+            .is_ipv4()
+            .then(|| range_rule(range, Some(port)));
+    }
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    if name == "localhost" {
+        return Some(Rule::Host(port));
+    }
+    is_host_name(&name).then_some(Rule::Name(name, port))
+}
+
+/// A loopback address with a port is the host's, as `localhost` is: a pod's own needs no rule.
+fn range_rule(range: Cidr, port: Option<u16>) -> Rule {
+    match port {
+        Some(port) if range.is_single() && range.base().is_loopback() => Rule::Host(port),
+        _ => Rule::Range(range, port),
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+fn parse_range(text: &str) -> Option<Cidr> {
+    match text.parse() {
+        Ok(ip) => Some(Cidr::single(ip)),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+/// A DNS name that is no botched address: its last label is not a number.
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253
+        && name.split('.').all(label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Why an address is the host's or the link's own business, if it is.
+fn protection(ip: IpAddr) -> Option<&'static str> {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if ip.is_loopback() || ip.is_unspecified() {
+        return Some("the host's loopback");
+    }
+    if link_local {
+        return Some("link-local");
+    }
+    if ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast()) {
+        return Some("a group, not a host");
+    }
+    // Only the kernel knows at every moment which addresses are the host's: those it lets bind.
+    std::net::UdpSocket::bind((ip, 0))
+        .is_ok()
+        .then_some("an address of the host itself")
+}
+
+/// The policy at work: what it remembers of names and reports.
 pub(super) struct Egress {
     policy: EgressPolicy,
     events: Option<Arc<dyn NetEvents>>,
-    _clock: Clock,
+    clock: Clock,
+    reported: Mutex<HashMap<String, Instant>>,
+    named: Mutex<Named>,
+    lookups: Semaphore,
+}
+
+/// Which granted name an address was looked up for, oldest first.
+#[derive(Default)]
+struct Named {
+    known: HashSet<(IpAddr, String)>,
+    order: VecDeque<(IpAddr, String)>,
+}
+
+impl Named {
+    fn add(&mut self, ip: IpAddr, name: &str) {
+        let entry = (ip, name.to_owned());
+        if !self.known.insert(entry.clone()) {
+            return;
+        }
+        self.order.push_back(entry);
+        if self.order.len() > MAX_NAMED_ADDRESSES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
 }
 
 impl Egress {
@@ -75,48 +226,258 @@ impl Egress {
         Self {
             policy,
             events,
-            _clock: clock,
+            clock,
+            reported: Mutex::default(),
+            named: Mutex::default(),
+            lookups: Semaphore::new(MAX_LOOKUPS),
         }
     }
 
+    /// Whether `pod` may reach `to` outside the cluster.
     pub(super) fn permit(&self, pod: &PodIdentity, to: SocketAddr) -> Result<(), NetError> {
-        if self.policy.allows(to) {
+        if self.policy.names(to) {
             return Ok(());
         }
-        let rule = format!("no --egress rule allows it; start wkube with --egress {to} to");
-        if let Some(events) = &self.events {
-            events.egress_denied(pod, &to.to_string(), &rule);
+        let named = self.named.lock();
+        let has_name = |name: &str| named.known.contains(&(to.ip(), name.to_owned()));
+        let granted = self.policy.grants(to, has_name);
+        drop(named);
+        if !granted {
+            let rule = format!("no egress rule grants it (wkube serve --egress {to} would)");
+            return Err(self.deny(pod, to.to_string(), rule));
         }
-        Err(NetError::Denied {
-            to: to.to_string(),
-            rule,
-        })
+        let Some(what) = protection(to.ip()) else {
+            return Ok(());
+        };
+        let rule = format!("it is {what}, which only a rule of its own grants (--egress {to})");
+        Err(self.deny(pod, to.to_string(), rule))
     }
 
+    /// Whether `pod` may reach `port` of the host's loopback, at the node's address `to`.
+    pub(super) fn permit_host(&self, pod: &PodIdentity, to: SocketAddr) -> Result<(), NetError> {
+        if self.policy.grants_host_port(to.port()) {
+            return Ok(());
+        }
+        let rule = format!(
+            "{} is the node, whose ports only --egress localhost:{} grants",
+            to.ip(),
+            to.port()
+        );
+        Err(self.deny(pod, to.to_string(), rule))
+    }
+
+    fn deny(&self, pod: &PodIdentity, to: String, rule: String) -> NetError {
+        tracing::debug!(pod = %pod.name, %to, %rule, "egress denied");
+        if let Some(events) = &self.events
+            && self.is_to_report(pod)
+        {
+            events.egress_denied(pod, &to, &rule);
+        }
+        NetError::Denied { to, rule }
+    }
+
+    fn is_to_report(&self, pod: &PodIdentity) -> bool {
+        let now = self.clock.instant();
+        let mut reported = self.reported.lock();
+        reported.retain(|_, at| now.duration_since(*at) < EGRESS_REPORT_INTERVAL);
+        if reported.contains_key(&pod.id) {
+            return false;
+        }
+        reported.insert(pod.id.clone(), now);
+        true
+    }
+
+    /// Looks up a name of the outside, if it is granted.
     pub(super) async fn resolve(
         &self,
-        _pod: &PodIdentity,
+        pod: &PodIdentity,
         name: &str,
     ) -> Result<Vec<IpAddr>, NetError> {
-        Err(NetError::NameUnknown(name.to_owned()))
+        let bare = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        if !is_host_name(&bare) {
+            return Err(NetError::NameUnknown(name.to_owned()));
+        }
+        if !self.policy.grants_name(&bare) {
+            let rule = format!(
+                "it is no name of the cluster, and no egress rule grants it (wkube serve --egress \
+                 {bare}:PORT would)"
+            );
+            return Err(self.deny(pod, bare, rule));
+        }
+        let _turn = self.lookups.acquire().await.map_err(|_| NetError::Closed)?;
+        let found = tokio::net::lookup_host((bare.as_str(), 0)).await;
+        let found = found.map_err(|error| lookup_error(&bare, &error))?;
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for ip in found.map(|found| found.ip()) {
+            if !addresses.contains(&ip) {
+                addresses.push(ip);
+            }
+        }
+        if addresses.is_empty() {
+            return Err(NetError::NameUnknown(bare));
+        }
+        let mut named = self.named.lock();
+        for ip in &addresses {
+            named.add(*ip, &bare);
+        }
+        Ok(addresses)
     }
 }
 
+fn lookup_error(name: &str, error: &io::Error) -> NetError {
+    let reason = error.to_string();
+    // std gives getaddrinfo's codes no kinds of their own.
+    if reason.contains("emporary") {
+        return NetError::NameTemporary {
+            name: name.to_owned(),
+            reason,
+        };
+    }
+    NetError::NameUnknown(name.to_owned())
+}
+
+/// Connects `end` to the outside, if that is granted.
 pub(super) async fn connect(
     fabric: &Arc<Fabric>,
     pod: &Arc<PodNet>,
     end: End,
-    _timeout: Duration,
+    timeout: Duration,
 ) -> Result<Conn, NetError> {
     fabric.egress().permit(pod.identity(), end.peer)?;
-    Err(NetError::HostUnreachable(end.peer))
+    let to = end.peer;
+    let stream = dial(fabric, to, to, timeout).await?;
+    join(fabric, end, stream)
 }
 
+/// Connects `end` to a port of the host's loopback, if that is granted.
 pub(super) async fn connect_to_host(
-    _fabric: &Arc<Fabric>,
-    _pod: &Arc<PodNet>,
+    fabric: &Arc<Fabric>,
+    pod: &Arc<PodNet>,
     end: End,
-    _timeout: Duration,
+    timeout: Duration,
 ) -> Result<Conn, NetError> {
-    Err(NetError::Refused(end.peer))
+    let to = end.peer;
+    fabric.egress().permit_host(pod.identity(), to)?;
+    let port = to.port();
+    let first = dial(fabric, (Ipv4Addr::LOCALHOST, port).into(), to, timeout).await;
+    let stream = match first {
+        Ok(stream) => stream,
+        Err(error) => dial(fabric, (Ipv6Addr::LOCALHOST, port).into(), to, timeout)
+            .await
+            .map_err(|_| error)?,
+    };
+    join(fabric, end, stream)
+}
+
+/// Opens a kernel connection to `at`, which the guest knows as `to`.
+async fn dial(
+    fabric: &Fabric,
+    at: SocketAddr,
+    to: SocketAddr,
+    timeout: Duration,
+) -> Result<TcpStream, NetError> {
+    let connected = tokio::select! {
+        connected = TcpStream::connect(at) => connected,
+        () = fabric.clock().sleep(timeout) => return Err(NetError::TimedOut(to)),
+    };
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => NetError::Refused(to),
+        io::ErrorKind::TimedOut => NetError::TimedOut(to),
+        io::ErrorKind::HostUnreachable => NetError::HostUnreachable(to),
+        io::ErrorKind::NetworkUnreachable => NetError::NetworkUnreachable(to),
+        _ => NetError::outside(format!("connection to {to}"), &error),
+    })
+}
+
+fn join(fabric: &Arc<Fabric>, end: End, stream: TcpStream) -> Result<Conn, NetError> {
+    let outside = End {
+        account: fabric.node_stack().account.clone(),
+        local: end.peer,
+        peer: end.local,
+        options: end.options,
+        lease: None,
+    };
+    let (conn, outside) = establish(end, outside)?;
+    tokio::spawn(splice(outside, stream, fabric.clock().clone()));
+    Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rules: &[&str]) -> EgressPolicy {
+        EgressPolicy::parse(rules).unwrap()
+    }
+
+    #[test]
+    fn reads_every_form_of_rule() {
+        let range = |text: &str, port| Rule::Range(text.parse().unwrap(), port);
+        for (text, rule) in [
+            ("all", Rule::All),
+            ("10.0.0.0/8", range("10.0.0.0/8", None)),
+            ("10.0.0.0/8:53", range("10.0.0.0/8", Some(53))),
+            ("1.2.3.4", range("1.2.3.4/32", None)),
+            ("1.2.3.4:443", range("1.2.3.4/32", Some(443))),
+            ("2001:db8::/32", range("2001:db8::/32", None)),
+            ("[2001:db8::]/32", range("2001:db8::/32", None)),
+            ("[2001:db8::]/32:53", range("2001:db8::/32", Some(53))),
+            ("[2001:db8::1]:443", range("2001:db8::1/128", Some(443))),
+            ("Example.COM:443", Rule::Name("example.com".into(), 443)),
+            ("localhost:5432", Rule::Host(5432)),
+            ("127.0.0.1:5432", Rule::Host(5432)),
+            ("[::1]:5432", Rule::Host(5432)),
+        ] {
+            assert_eq!(policy(&[text]).rules, [rule], "{text}");
+        }
+        assert_eq!(policy(&["1.2.3.4, 5.6.7.8"]).rules.len(), 2);
+        for wrong in [
+            "",
+            "ALL ",
+            "none",
+            "example.com",
+            "example.com:0",
+            "example.com:70000",
+            "1.2.3:80",
+            "1.2.3.4/33",
+            "[::1",
+            "[1.2.3.4]:1",
+            "[::]x",
+            "a b:1",
+            "-a:1",
+            "*:80",
+            "localhost",
+        ] {
+            assert!(EgressPolicy::parse(&[wrong]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_itself_is_only_granted_by_name() {
+        let to = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let pod = PodIdentity {
+            id: "1".into(),
+            name: "default/a".into(),
+        };
+        let permit = |rules: &[&str], address: &str| {
+            Egress::new(policy(rules), None, Clock::real()).permit(&pod, to(address))
+        };
+        for inner in [
+            "127.0.0.1:80",
+            "[::1]:80",
+            "169.254.169.254:80",
+            "[fe80::1]:80",
+            "224.0.0.1:80",
+        ] {
+            assert!(
+                permit(&["all", "0.0.0.0/0", "::/0"], inner).is_err(),
+                "{inner}"
+            );
+        }
+        assert!(permit(&["169.254.169.254:80"], "169.254.169.254:80").is_ok());
+        assert!(permit(&["169.254.169.254"], "169.254.169.254:80").is_err());
+        assert!(permit(&["192.0.2.0/24:80"], "192.0.2.9:80").is_ok());
+        assert!(permit(&["192.0.2.0/24:80"], "192.0.2.9:81").is_err());
+        assert!(permit(&["example.com:80"], "192.0.2.9:80").is_err());
+    }
 }

@@ -89,6 +89,8 @@ pub enum NetError {
         address: SocketAddr,
         /// `TCP` or `UDP`.
         protocol: &'static str,
+        /// The kind that the kernel gave.
+        kind: io::ErrorKind,
         /// What the kernel said.
         reason: String,
     },
@@ -126,8 +128,7 @@ impl NetError {
             Self::Denied { .. } => K::PermissionDenied,
             Self::NameUnknown(_) | Self::NameTemporary { .. } => K::NotFound,
             Self::PodExists(_) => K::AlreadyExists,
-            Self::HostPort { .. } => K::AddrInUse,
-            Self::Outside { kind, .. } => *kind,
+            Self::Outside { kind, .. } | Self::HostPort { kind, .. } => *kind,
         }
     }
 

@@ -1,20 +1,18 @@
 //! Who is where: the pods by address and by id, the node's own address, and what is asked before
 //! a connection is made. Looked up at connect and per datagram, never per byte.
 
-use super::account::Account;
 use super::address::{Cidr, NodeIpam};
 use super::budget::BufferBudget;
 use super::connect::{self, ConnectOptions};
 use super::egress::{Egress, EgressPolicy};
 use super::error::NetError;
-use super::limits::NODE_BUFFER_BYTES;
+use super::host_port::DoorAnswer;
+use super::limits::{MAX_NODE_CONNECTIONS, NODE_BUFFER_BYTES};
 use super::pod_net::{PodNet, Stack};
 use super::rules::{Faults, Flow, NetEvents, PodIdentity, Policy, Protocol, Resolver, Verdict};
 use super::tcp::Conn;
-use super::udp::UdpSocket;
 use crate::stdx::{BoxStream, Clock, Dialer};
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::io;
@@ -62,7 +60,7 @@ pub struct Fabric {
     me: Weak<Fabric>,
     pods: RwLock<Pods>,
     nodes: RwLock<Vec<Cidr>>,
-    doors: RwLock<HashMap<(Protocol, u16), SocketAddr>>,
+    doors: RwLock<Doors>,
     node: Stack,
     policy: RwLock<Option<Arc<dyn Policy>>>,
     faults: Faults,
@@ -75,6 +73,14 @@ pub struct Fabric {
 struct Pods {
     by_ip: HashMap<IpAddr, Arc<PodNet>>,
     by_id: HashMap<String, Arc<PodNet>>,
+}
+
+/// What host ports lead to.
+#[derive(Default)]
+struct Doors {
+    ports: HashMap<(Protocol, u16), SocketAddr>,
+    /// By the pod's address and what it knows the client of a UDP door as.
+    flows: HashMap<(SocketAddr, SocketAddr), DoorAnswer>,
 }
 
 /// Where an address leads.
@@ -97,7 +103,7 @@ impl Fabric {
             pods: RwLock::default(),
             nodes: RwLock::default(),
             doors: RwLock::default(),
-            node: Stack::new(BufferBudget::new(NODE_BUFFER_BYTES)),
+            node: Stack::new(BufferBudget::new(NODE_BUFFER_BYTES), MAX_NODE_CONNECTIONS),
             policy: RwLock::new(None),
             faults: Faults::default(),
             resolver: config.resolver,
@@ -246,7 +252,7 @@ impl Fabric {
         protocol: Protocol,
         port: u16,
     ) -> Option<(Arc<PodNet>, SocketAddr)> {
-        let at = *self.doors.read().get(&(protocol, port))?;
+        let at = *self.doors.read().ports.get(&(protocol, port))?;
         let pod = self.pods.read().by_ip.get(&at.ip()).cloned()?;
         Some((pod, at))
     }
@@ -257,10 +263,6 @@ impl Fabric {
 
     pub(super) fn node_stack(&self) -> &Stack {
         &self.node
-    }
-
-    pub(super) fn node_account(&self) -> &Arc<Account> {
-        &self.node.account
     }
 
     pub(super) fn egress(&self) -> &Egress {
@@ -280,15 +282,41 @@ impl Fabric {
         self.egress.resolve(pod.identity(), name).await
     }
 
-    pub(super) fn send_outside(
+    /// Pods reach the door at the node's address as well.
+    pub(super) fn add_door(&self, protocol: Protocol, port: u16, target: SocketAddr) {
+        self.doors.write().ports.insert((protocol, port), target);
+    }
+
+    pub(super) fn remove_door(&self, protocol: Protocol, port: u16, target: SocketAddr) {
+        let mut doors = self.doors.write();
+        if doors.ports.get(&(protocol, port)) == Some(&target) {
+            doors.ports.remove(&(protocol, port));
+        }
+    }
+
+    /// What the pod at `target` sends to `seen` goes out by `answer`.
+    pub(super) fn add_door_flow(&self, target: SocketAddr, seen: SocketAddr, answer: DoorAnswer) {
+        self.doors.write().flows.insert((target, seen), answer);
+    }
+
+    pub(super) fn remove_door_flow(&self, target: SocketAddr, seen: SocketAddr) {
+        self.doors.write().flows.remove(&(target, seen));
+    }
+
+    /// Sends a datagram to a client of a UDP host port; `false` if `to` is none.
+    pub(super) fn answer_through_door(
         &self,
-        pod: &Arc<PodNet>,
-        _socket: &Arc<UdpSocket>,
-        _bytes: Bytes,
+        from: SocketAddr,
         to: SocketAddr,
-    ) -> Result<bool, NetError> {
-        self.egress.permit(pod.identity(), to)?;
-        Ok(true)
+        bytes: &[u8],
+    ) -> bool {
+        let doors = self.doors.read();
+        let answer = doors.flows.get(&(from, to)).cloned();
+        drop(doors);
+        if let Some(answer) = &answer {
+            answer.send(bytes);
+        }
+        answer.is_some()
     }
 }
 

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 /// Connections that a pod may have open at once, either end, queued in a backlog or accepted.
 pub const MAX_CONNECTIONS: usize = 16_384;
-/// Listeners that a pod may have at once.
+/// Listeners that a pod may have at once. The ports that it holds at once are as many as
+/// listeners and connections together.
 pub const MAX_LISTENERS: usize = 1_024;
 /// UDP sockets that a pod may have at once.
 pub const MAX_UDP_SOCKETS: usize = 1_024;
-/// TCP ports that a pod may hold at once: bound, listening, or the source of a connection.
-pub const MAX_TCP_PORTS: usize = MAX_CONNECTIONS + MAX_LISTENERS;
 /// Connections that wait in a listener's queue at most, whatever backlog was asked for.
 /// A kernel's `net.core.somaxconn` is the same.
 pub const MAX_BACKLOG: usize = 4_096;
@@ -46,6 +45,30 @@ pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 /// Bytes of datagrams that wait to be read at one socket when it asked for no other buffer.
 pub const MAX_QUEUED_DATAGRAM_BYTES: usize = 256 << 10;
 
+/// Bytes that are carried at once between a kernel socket and the virtual network.
+pub const SPLICE_CHUNK: usize = 64 << 10;
+/// How long a kernel socket outlives the guest's closed end while its peer does not end:
+/// a kernel's `tcp_fin_timeout`.
+pub const ORPHAN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that one host port carries at once; more wait in the kernel's queue.
+pub const MAX_DOOR_CONNECTIONS: usize = 4_096;
+/// Clients that one UDP host port remembers; the one that was quiet longest is forgotten.
+pub const MAX_DOOR_FLOWS: usize = 1_024;
+/// How long a UDP host port remembers a quiet client: a kernel's timeout of UDP streams.
+pub const DOOR_FLOW_IDLE: Duration = Duration::from_secs(120);
+/// How long a host port waits when the kernel gives no more sockets.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Peers outside the cluster that a UDP socket hears from; the oldest is forgotten.
+pub const MAX_OUTSIDE_PEERS: usize = 64;
+/// Time between two reports of refused egress of one pod.
+pub const EGRESS_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// Names of the outside that are looked up at once.
+pub const MAX_LOOKUPS: usize = 16;
+/// Addresses of granted names that are remembered; the oldest is forgotten.
+pub const MAX_NAMED_ADDRESSES: usize = 4_096;
+
+/// Connections of the node itself: probes, port-forward, host ports, egress.
+pub const MAX_NODE_CONNECTIONS: usize = 65_536;
 /// Bytes that the node itself (probes, port-forward, host ports, egress) holds in queues at most.
 pub const NODE_BUFFER_BYTES: usize = 256 << 20;
 /// Pods that one node's addresses serve at most.

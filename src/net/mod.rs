@@ -5,8 +5,6 @@
 //! kernel is used only at the edges: [`EgressPolicy`] out, [`HostPorts`] in.
 //! See `docs/networking.md`.
 
-#![allow(dead_code, reason = "the doors to the host follow")]
-
 mod account;
 mod address;
 mod budget;
@@ -14,12 +12,15 @@ mod connect;
 mod egress;
 mod error;
 mod fabric;
+mod host_port;
 mod limits;
 mod listener;
+mod outside;
 mod pipe;
 mod pod_net;
 mod ports;
 mod rules;
+mod splice;
 mod tcp;
 mod udp;
 mod wakers;
@@ -30,6 +31,7 @@ pub use connect::ConnectOptions;
 pub use egress::{EgressPolicy, EgressRuleError};
 pub use error::NetError;
 pub use fabric::{Fabric, FabricConfig, PodNetConfig};
+pub use host_port::{HostPort, HostPorts};
 pub use limits::*;
 pub use listener::{Listener, TcpBinding};
 pub use pod_net::PodNet;

@@ -5,8 +5,9 @@ use super::budget::{BufferBudget, NetStats};
 use super::connect::{self, ConnectOptions};
 use super::error::NetError;
 use super::fabric::{Destination, Fabric};
-use super::limits::{MAX_LISTENERS, MAX_TCP_PORTS, MAX_UDP_SOCKETS};
+use super::limits::{MAX_CONNECTIONS, MAX_LISTENERS, MAX_UDP_SOCKETS};
 use super::listener::{Listener, TcpBinding};
+use super::outside;
 use super::ports::{PortLease, PortTable};
 use super::rules::{PodIdentity, Protocol};
 use super::tcp::{Conn, SocketOptions};
@@ -24,10 +25,11 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    pub(super) fn new(budget: Arc<BufferBudget>) -> Self {
+    pub(super) fn new(budget: Arc<BufferBudget>, max_connections: usize) -> Self {
+        let max_ports = max_connections + MAX_LISTENERS;
         Self {
-            account: Account::new(budget),
-            tcp: PortTable::new(MAX_TCP_PORTS, MAX_LISTENERS, "listeners"),
+            account: Account::new(budget, max_connections),
+            tcp: PortTable::new(max_ports, MAX_LISTENERS, "listeners"),
             udp: PortTable::new(MAX_UDP_SOCKETS, MAX_UDP_SOCKETS, "sockets"),
         }
     }
@@ -51,7 +53,7 @@ impl PodNet {
         Arc::new(Self {
             identity,
             addresses,
-            stack: Stack::new(budget),
+            stack: Stack::new(budget, MAX_CONNECTIONS),
             fabric,
         })
     }
@@ -278,13 +280,17 @@ impl PodNet {
             // Nobody is there to say so: the datagram is lost.
             Destination::Nowhere => Ok(true),
             Destination::Node | Destination::Outside => {
-                fabric.send_outside(self, socket, bytes, to)
+                if fabric.answer_through_door(from, to, &bytes) {
+                    return Ok(true);
+                }
+                let node = matches!(destination, Destination::Node);
+                outside::send(&fabric, self, socket, &bytes, to, node).map(|()| true)
             }
         }
     }
 }
 
-fn deliver(stack: &Stack, bytes: Bytes, from: SocketAddr, to: SocketAddr) -> bool {
+pub(super) fn deliver(stack: &Stack, bytes: Bytes, from: SocketAddr, to: SocketAddr) -> bool {
     let Some(socket) = stack.udp.find(to) else {
         return false;
     };

@@ -328,6 +328,11 @@ impl Conn {
         self.outward().poll_gone(cx)
     }
 
+    /// Whether this end was reset and has not been told by a read or a write.
+    pub(super) fn was_reset(&self) -> bool {
+        self.link.reset_of(self.side).load(SeqCst)
+    }
+
     /// Waits until [`Conn::poll_readable`] is ready.
     pub async fn readable(&self) {
         std::future::poll_fn(|cx| self.poll_readable(cx)).await;

@@ -7,12 +7,14 @@ use super::limits::{
     CHUNK_OVERHEAD, MAX_BUFFER, MAX_DATAGRAM, MAX_QUEUED_DATAGRAM_BYTES, MAX_QUEUED_DATAGRAMS,
     MIN_BUFFER,
 };
+use super::outside::Outside;
 use super::pod_net::PodNet;
 use super::ports::PortLease;
 use super::wakers::Wakers;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -43,6 +45,8 @@ struct State {
     /// A datagram to the connected peer found nobody; told once.
     refused: bool,
     pollers: Wakers,
+    /// The kernel socket, once something was sent outside.
+    outside: Option<Arc<Outside>>,
     /// `None` once closed.
     lease: Option<PortLease<UdpSocket>>,
 }
@@ -63,6 +67,7 @@ impl UdpSocket {
                 peer: None,
                 refused: false,
                 pollers: Wakers::default(),
+                outside: None,
                 lease: Some(lease),
             }),
         });
@@ -202,14 +207,16 @@ impl UdpSocket {
 
     /// Frees the port and throws away what waits.
     pub fn close(&self) {
-        let (lease, pollers) = {
+        let (lease, outside, pollers) = {
             let mut state = self.state.lock();
             for datagram in std::mem::take(&mut state.queue) {
                 state.forget(&datagram, &self.account);
             }
-            (state.lease.take(), state.pollers.take())
+            let outside = state.outside.take();
+            (state.lease.take(), outside, state.pollers.take())
         };
         drop(lease);
+        drop(outside);
         pollers.wake();
     }
 
@@ -237,6 +244,20 @@ impl UdpSocket {
         let pollers = state.pollers.take();
         drop(state);
         pollers.wake();
+    }
+
+    /// The kernel socket of this one, opened by `open` at first need.
+    pub(super) fn outside(
+        &self,
+        open: impl FnOnce() -> io::Result<Outside>,
+    ) -> io::Result<Arc<Outside>> {
+        let mut state = self.state.lock();
+        if let Some(outside) = &state.outside {
+            return Ok(outside.clone());
+        }
+        let outside = Arc::new(open()?);
+        state.outside = Some(outside.clone());
+        Ok(outside)
     }
 
     pub(super) fn bound_ip(&self) -> IpAddr {

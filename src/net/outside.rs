@@ -1,0 +1,126 @@
+//! Datagrams to and from the outside: one kernel socket for a pod's socket and family, which lets
+//! in only what answers. Bounded; what does not fit is dropped.
+
+use super::error::NetError;
+use super::fabric::Fabric;
+use super::limits::{MAX_DATAGRAM, MAX_OUTSIDE_PEERS};
+use super::pod_net::PodNet;
+use super::udp::UdpSocket;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Weak};
+use tokio::task::AbortHandle;
+
+/// A pod's socket as the outside sees it.
+pub(super) struct Outside {
+    socket: Arc<tokio::net::UdpSocket>,
+    peers: Arc<Mutex<Peers>>,
+    receiver: AbortHandle,
+}
+
+/// Whom the pod has sent to: the kernel's address and the one that the pod knows.
+type Peers = VecDeque<(SocketAddr, SocketAddr)>;
+
+/// Sends to the outside, or (`node`) to a port of the host's loopback, if that is granted.
+pub(super) fn send(
+    fabric: &Fabric,
+    pod: &PodNet,
+    from: &Arc<UdpSocket>,
+    bytes: &Bytes,
+    to: SocketAddr,
+    node: bool,
+) -> Result<(), NetError> {
+    let wrong = |error: io::Error| NetError::outside(format!("datagram to {to}"), &error);
+    let outside = from.outside(|| open(from)).map_err(wrong)?;
+    let known = outside.peer_of(to);
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let at = if node {
+                fabric.egress().permit_host(pod.identity(), to)?;
+                SocketAddr::from((Ipv4Addr::LOCALHOST, to.port()))
+            } else {
+                fabric.egress().permit(pod.identity(), to)?;
+                to
+            };
+            outside.remember(at, to);
+            at
+        }
+    };
+    match outside.socket.try_send_to(bytes, at) {
+        Ok(_) => Ok(()),
+        // The kernel's queue is full: datagrams may be lost.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+fn open(from: &Arc<UdpSocket>) -> io::Result<Outside> {
+    let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+    let any: SocketAddr = if from.bound_ip().is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.set_nonblocking(true)?;
+    let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
+    let peers = Arc::default();
+    let task = receive(socket.clone(), Arc::clone(&peers), Arc::downgrade(from));
+    let receiver = handle.spawn(task).abort_handle();
+    Ok(Outside {
+        socket,
+        peers,
+        receiver,
+    })
+}
+
+async fn receive(
+    socket: Arc<tokio::net::UdpSocket>,
+    peers: Arc<Mutex<Peers>>,
+    to: Weak<UdpSocket>,
+) {
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        // Errors are those of datagrams that were sent (nobody there): UDP promises nothing.
+        let Ok((count, from)) = socket.recv_from(&mut buffer).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let Some(to) = to.upgrade() else {
+            return;
+        };
+        let seen = peers.lock().iter().find(|(at, _)| *at == from).copied();
+        if let Some((_, seen)) = seen {
+            let bytes = buffer.get(..count).unwrap_or_default();
+            to.deliver(Bytes::copy_from_slice(bytes), seen);
+        }
+    }
+}
+
+impl Outside {
+    fn peer_of(&self, to: SocketAddr) -> Option<SocketAddr> {
+        let peers = self.peers.lock();
+        peers
+            .iter()
+            .find(|(_, seen)| *seen == to)
+            .map(|(at, _)| *at)
+    }
+
+    fn remember(&self, at: SocketAddr, seen: SocketAddr) {
+        let mut peers = self.peers.lock();
+        peers.push_back((at, seen));
+        if peers.len() > MAX_OUTSIDE_PEERS {
+            peers.pop_front();
+        }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.receiver.abort();
+    }
+}
