@@ -302,11 +302,13 @@ impl<'a> Registry<'a> {
         let config = ImageConfig::parse(&config, &manifest.config.media_type)?;
         check_platform(&self.reference.to_string(), manifest, &config)?;
         let mut seen = HashSet::new();
-        let layers = manifest
-            .layers
-            .iter()
-            .filter(|layer| seen.insert(layer.digest.clone()));
-        let downloads = layers.map(|layer| Ok(self.blob(store, work, layer)));
+        // A list and no chain of closures: the future of those could not be sent between threads.
+        let mut downloads = Vec::new();
+        for layer in &manifest.layers {
+            if seen.insert(layer.digest.clone()) {
+                downloads.push(Ok::<_, ImageError>(self.blob(store, work, layer)));
+            }
+        }
         futures::stream::iter(downloads)
             .try_buffer_unordered(DOWNLOADS_MAX)
             .try_collect::<Vec<()>>()

@@ -4,6 +4,7 @@
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::sync::Notify;
 
 /// The largest wasm binary that is compiled, in bytes.
 pub const WASM_BYTES_MAX: u64 = 128 << 20;
@@ -33,6 +34,9 @@ pub(super) const FIBER_STACK_BYTES: usize = 1 << 20;
 pub struct MemoryBudget {
     limit: AtomicU64,
     used: AtomicU64,
+    /// Who waits is woken when this many bytes are held.
+    mark: AtomicU64,
+    marked: Notify,
 }
 
 impl MemoryBudget {
@@ -41,7 +45,17 @@ impl MemoryBudget {
         Arc::new(Self {
             limit: AtomicU64::new(limit_bytes),
             used: AtomicU64::new(0),
+            mark: AtomicU64::new(u64::MAX),
+            marked: Notify::new(),
         })
+    }
+
+    /// Waits until at least `bytes` are held. One waiter at a time.
+    pub async fn reached(&self, bytes: u64) {
+        self.mark.store(bytes, Relaxed);
+        while self.used() < bytes {
+            self.marked.notified().await;
+        }
     }
 
     /// Bytes that are held now.
@@ -62,11 +76,14 @@ impl MemoryBudget {
     /// Takes `bytes`, or nothing if the limit would be passed.
     pub fn try_take(&self, bytes: u64) -> bool {
         let limit = self.limit();
-        self.used
-            .fetch_update(Relaxed, Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= limit)
-            })
-            .is_ok()
+        let before = self.used.fetch_update(Relaxed, Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= limit)
+        });
+        if before.is_ok_and(|before| before + bytes >= self.mark.load(Relaxed)) {
+            // Kept if nobody waits yet.
+            self.marked.notify_one();
+        }
+        before.is_ok()
     }
 
     /// Gives `bytes` back.

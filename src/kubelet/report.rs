@@ -1,0 +1,256 @@
+//! How a pod's status reaches the server: what changed is sent as a patch, one at a time, so that
+//! changes that come meanwhile are one patch; nothing changed is nothing sent; what failed is sent
+//! again after a while.
+//!
+//! Kubernetes: kubelet status manager.
+
+use crate::client::{ClientError, PatchKind};
+use crate::kubelet::node::{Node, pods};
+use crate::kubelet::pod_spec;
+use crate::kubelet::state::{Phase, PodState, later};
+use crate::kubelet::status;
+use crate::kubelet::sync_pod::{Done, Operations};
+use crate::stdx::{Backoff, Clock};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A container that starts faster than this is reported when it runs, and not before.
+const STARTING_SHOWN_AFTER: Duration = Duration::from_millis(100);
+/// How long listeners stay open for the server to hear that the pod is not ready.
+const UNREADY_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The first wait before a status that was not taken is sent again.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+/// The longest wait.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+/// Fields that the node owns; one that is gone is taken out.
+const OWN_FIELDS: [&str; 6] = [
+    "reason",
+    "message",
+    "podIP",
+    "podIPs",
+    "initContainerStatuses",
+    "containerStatuses",
+];
+
+/// What the server knows of a pod's status, and what it must still be told.
+pub(super) struct Reporter {
+    told: Option<PodStatus>,
+    sending: Option<PodStatus>,
+    backoff: Backoff,
+    retry_at: Option<Timestamp>,
+    unready_since: Option<Timestamp>,
+    end_wanted: bool,
+}
+
+impl Reporter {
+    /// `told` is the status as the server has it.
+    pub(super) fn new(told: Option<&PodStatus>) -> Self {
+        Self {
+            told: told.cloned(),
+            sending: None,
+            backoff: Backoff::new(
+                RETRY_DELAY_MIN,
+                RETRY_DELAY_MAX,
+                RETRY_DELAY_MAX.saturating_mul(2),
+            ),
+            retry_at: None,
+            unready_since: None,
+            end_wanted: false,
+        }
+    }
+
+    /// Somebody waits for the server to know that the pod is not ready.
+    pub(super) fn want_unready(&mut self, now: Timestamp) {
+        self.unready_since.get_or_insert(now);
+    }
+
+    /// Somebody waits for the server to know the end.
+    pub(super) fn want_end(&mut self) {
+        self.end_wanted = true;
+    }
+
+    /// The server has answered.
+    pub(super) fn answered(&mut self, taken: bool, clock: &Clock) {
+        let sent = self.sending.take();
+        if taken {
+            self.told = sent;
+            self.backoff.reset();
+            self.retry_at = None;
+        } else {
+            let delay = self.backoff.failed(clock.instant());
+            self.retry_at = Some(later(clock.now(), delay));
+        }
+    }
+
+    /// Sends what is new. Returns whether something that was waited for is told, and when to call
+    /// again.
+    pub(super) fn report(
+        &mut self,
+        node: &Arc<Node>,
+        pod: &Arc<Pod>,
+        state: &mut PodState,
+        operations: &Operations,
+        now: Timestamp,
+    ) -> (bool, Option<Timestamp>) {
+        if state.removed {
+            return (self.told_all(state), None);
+        }
+        let mut wake = None;
+        if let Some(since) = self.unready_since {
+            let until = later(since, UNREADY_WAIT_MAX);
+            if until <= now {
+                return (self.told_unready(state), None);
+            }
+            wake = Some(until);
+        }
+        if self.sending.is_some() {
+            return (false, wake);
+        }
+        if let Some(until) = held(state, now).or(self.retry_at).filter(|at| *at > now) {
+            return (false, Some(wake.map_or(until, |wake| wake.min(until))));
+        }
+        // The end of a pod that this node found ended is as its last life told it.
+        if state.end_told && !state.any_live() {
+            return (self.told_all(state), None);
+        }
+        let status = status::build(pod, state, self.told.as_ref(), &node.host_ips, now);
+        let Some(patch) = difference(self.told.as_ref(), &status) else {
+            return (self.told_all(state), None);
+        };
+        self.sending = Some(status);
+        let (node, pod) = (node.clone(), pod.clone());
+        operations.push(Box::pin(async move { send(&node, &pod, patch).await }));
+        (false, wake)
+    }
+
+    fn told_unready(&mut self, state: &mut PodState) -> bool {
+        let wanted = self.unready_since.take().is_some();
+        state.unready_told |= wanted;
+        wanted
+    }
+
+    fn told_all(&mut self, state: &mut PodState) -> bool {
+        let wanted = std::mem::take(&mut self.end_wanted);
+        state.end_told |= wanted;
+        self.told_unready(state) || wanted
+    }
+}
+
+/// Until when a status is held back because a container is about to run.
+fn held(state: &PodState, now: Timestamp) -> Option<Timestamp> {
+    let starting = state.containers.values().filter_map(|of| match &of.phase {
+        Phase::Starting { at, .. } => Some(later(*at, STARTING_SHOWN_AFTER)),
+        _ => None,
+    });
+    starting.min().filter(|until| *until > now)
+}
+
+/// The patch of what differs, if anything does.
+fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
+    let object = |status: Option<&PodStatus>| match status.map(serde_json::to_value) {
+        Some(Ok(Value::Object(fields))) => fields,
+        _ => Map::new(),
+    };
+    let before = object(before);
+    let after = object(Some(after));
+    let mut patch = Map::new();
+    for name in OWN_FIELDS {
+        if before.contains_key(name) && !after.contains_key(name) {
+            patch.insert(name.to_owned(), Value::Null);
+        }
+    }
+    for (name, value) in after {
+        let same = match (name.as_str(), before.get(&name)) {
+            ("conditions", Some(before)) => has_all(before, &value),
+            (_, Some(before)) => *before == value,
+            (_, None) => false,
+        };
+        if !same {
+            patch.insert(name, value);
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// Conditions that others wrote are not looked at.
+fn has_all(before: &Value, wanted: &Value) -> bool {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let before = list(before);
+    list(wanted).iter().all(|wanted| {
+        let kind = wanted.get("type");
+        let same = before
+            .iter()
+            .find(|condition| condition.get("type") == kind);
+        same.is_some_and(|same| without_probe(same) == without_probe(wanted))
+    })
+}
+
+fn without_probe(condition: &Value) -> Value {
+    let mut condition = condition.clone();
+    if let Some(fields) = condition.as_object_mut() {
+        fields.remove("lastProbeTime");
+    }
+    condition
+}
+
+async fn send(node: &Node, pod: &Pod, patch: Value) -> Done {
+    let at = (pod_spec::namespace(pod), pod_spec::name(pod));
+    let patch = json!({"metadata": {"uid": pod_spec::uid(pod)}, "status": patch});
+    let sent = node
+        .client
+        .patch::<IgnoredAny>(&pods(), at, "status", PatchKind::Strategic, &patch)
+        .await;
+    Done::Told(match sent {
+        Ok(_) => Some(true),
+        // Another pod may have the name by now.
+        Err(error) if error.is_not_found() || is_other_pod(&error) => None,
+        Err(error) => {
+            let name = format!("{}/{}", at.0, at.1);
+            tracing::warn!(node = %node.name, pod = %name, %error, "a status was not taken");
+            Some(false)
+        }
+    })
+}
+
+/// A patch names the uid that it means; the server refuses to change it.
+fn is_other_pod(error: &ClientError) -> bool {
+    match error {
+        ClientError::Api(error) => {
+            matches!(error.code, 409 | 422) && error.message.to_lowercase().contains("uid")
+        }
+        _ => false,
+    }
+}
+
+/// Removes the object of a pod of which nothing runs. True if it is gone, false if others still
+/// hold it, `None` if it has to be tried again.
+///
+/// Kubernetes: kubelet status manager, deletion with grace 0 and the uid as precondition.
+pub(super) async fn delete(node: &Node, pod: &Pod) -> Option<bool> {
+    let options = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "gracePeriodSeconds": 0,
+        "preconditions": {"uid": pod_spec::uid(pod)},
+    });
+    let (namespace, name) = (pod_spec::namespace(pod), pod_spec::name(pod));
+    let deleted = node.client.delete(&pods(), namespace, name, &options).await;
+    match deleted {
+        Ok(answer) => {
+            let held = answer
+                .pointer("/metadata/finalizers")
+                .and_then(Value::as_array)
+                .is_some_and(|finalizers| !finalizers.is_empty());
+            Some(!held)
+        }
+        Err(error) if error.is_not_found() || error.is_conflict() => Some(true),
+        Err(error) => {
+            tracing::warn!(node = %node.name, pod = name, %error, "a pod was not removed");
+            None
+        }
+    }
+}
