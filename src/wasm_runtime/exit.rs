@@ -1,5 +1,6 @@
 //! How a container ended, in the codes and words of Kubernetes. Pure.
 
+use super::RuntimeError;
 use super::error::chain;
 use super::limits::ContainerMemory;
 use wasmtime::{Trap, WasmBacktrace};
@@ -94,6 +95,9 @@ impl Exit {
 
     /// The guest ended by an error: its own `exit`, or a trap.
     pub(super) fn of_error(error: &wasmtime::Error, memory: &ContainerMemory) -> Self {
+        if let Some(error) = error.downcast_ref::<RuntimeError>() {
+            return Self::not_started(error.to_string());
+        }
         let exited = error.downcast_ref::<I32Exit>().map(|exit| exit.0 & 0xff);
         if exited == Some(0) {
             return Self::with_code(0);
