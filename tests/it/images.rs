@@ -1,1 +1,0 @@
-//! Images: pull, build, load, save, hostile archives.
