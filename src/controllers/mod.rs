@@ -1,1 +1,17 @@
-//! Reconcilers, each a pure plan and a thin driver. Must never touch store, net or wasm.
+//! Reconcilers, each a pure plan and a thin driver: one file and one line in the list. A reconciler
+//! is told a key, never what changed: it reads, decides, does, and is called again when it fails.
+//! Must never touch store, net or wasm.
+//! Kubernetes: kube-controller-manager; names are its own.
+
+mod def;
+mod manager;
+mod namespace;
+mod service_account;
+
+pub use manager::{Controllers, ControllersConfig};
+
+use def::ControllerDef;
+
+/// The controllers.
+pub(crate) static CONTROLLERS: &[&ControllerDef] =
+    &[&namespace::CONTROLLER, &service_account::CONTROLLER];

@@ -1,0 +1,121 @@
+//! Runs the controllers of the list: informers fill a queue of keys, workers empty it, failures
+//! come again later. A controller that panics on a key loses that key's turn, not the house.
+
+use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, WorkQueue};
+use crate::controllers::CONTROLLERS;
+use crate::controllers::def::{Context, ControllerDef, Next};
+use crate::meta::{GroupVersionResource, Object, ObjectKey};
+use crate::stdx::{Clock, Shutdown};
+use futures::FutureExt;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::panic::AssertUnwindSafe;
+
+/// What the controllers are made of.
+pub struct ControllersConfig {
+    /// Acts as `system:kube-controller-manager`.
+    pub client: Client,
+    /// The clock.
+    pub clock: Clock,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+/// The running controllers.
+pub struct Controllers {
+    followed: Vec<Informer<Followed>>,
+}
+
+/// An object as controllers see it: metadata and all else, without a type of its own.
+#[derive(Debug)]
+struct Followed(Object);
+
+impl<'de> Deserialize<'de> for Followed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::<String, Value>::deserialize(deserializer).map(|fields| Self(Object::new(fields)))
+    }
+}
+
+impl HasMeta for Followed {
+    fn key(&self) -> ObjectKey {
+        self.0.key()
+    }
+
+    fn resource_version(&self) -> &str {
+        self.0.resource_version()
+    }
+}
+
+impl Controllers {
+    /// Starts all controllers, until `shutdown`.
+    pub fn start(config: ControllersConfig) -> Self {
+        let context = Context {
+            client: config.client,
+            clock: config.clock,
+        };
+        let mut followed = Vec::new();
+        for def in CONTROLLERS {
+            let queue = WorkQueue::new(context.clock.clone());
+            for watched in def.watches {
+                let (group, version, plural) = watched.resource;
+                let resource = GroupVersionResource::new(group, version, plural);
+                let (queue, key) = (queue.clone(), watched.key);
+                followed.push(Informer::start(
+                    context.client.clone(),
+                    InformerConfig::all(resource),
+                    context.clock.clone(),
+                    &config.shutdown,
+                    move |change: Change<Followed>| {
+                        let object = match &change {
+                            Change::Applied(object, _) | Change::Deleted(object) => &object.0,
+                            Change::Synced => return,
+                        };
+                        if let Some(key) = key(object) {
+                            queue.add(key);
+                        }
+                    },
+                ));
+            }
+            for _ in 0..def.workers {
+                let worker = work(def, context.clone(), queue.clone());
+                config.shutdown.spawn_until_stopped(worker);
+            }
+        }
+        Self { followed }
+    }
+
+    /// Waits until all caches are filled.
+    pub async fn ready(&self) -> bool {
+        for informer in &self.followed {
+            if !informer.synced().await {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+async fn work(def: &'static ControllerDef, context: Context, queue: WorkQueue<ObjectKey>) {
+    while let Some(key) = queue.next().await {
+        let turn = AssertUnwindSafe((def.reconcile)(context.clone(), key.clone())).catch_unwind();
+        match turn.await {
+            Ok(Ok(Next::Wait)) => queue.succeeded(&key),
+            Ok(Ok(Next::After(delay))) => {
+                queue.succeeded(&key);
+                queue.add_after(key.clone(), delay);
+            }
+            Ok(Err(error)) => {
+                // Somebody else was quicker: the next turn reads what they wrote.
+                if !error.is_conflict() {
+                    tracing::warn!(controller = def.name, %key, %error, "trying again");
+                }
+                queue.add_failed(key.clone());
+            }
+            Err(_) => {
+                tracing::error!(controller = def.name, %key, "the reconciler panicked");
+                queue.add_failed(key.clone());
+            }
+        }
+        queue.done(&key);
+    }
+}
