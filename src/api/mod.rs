@@ -1,2 +1,147 @@
-//! The API server: filters, routing, verbs, registry, admission, auth, discovery, OpenAPI. Must
-//! never import another room of layer 4.
+//! The API server: filters, routing, verbs, registry, admission, authentication, authorization,
+//! discovery, streams. One door, [`ApiServer::handle`], for callers in this process and over TLS.
+//! Must never import another room of layer 4: it reaches nodes and addresses only through the two
+//! traits of `stdx` that `serve/` fills in.
+
+mod admission;
+mod authentication;
+mod authorization;
+mod bootstrap;
+mod chain;
+mod codec;
+mod context;
+mod discovery;
+mod health;
+mod metrics;
+mod openapi;
+mod registry;
+mod request_info;
+mod respond;
+mod route;
+mod server;
+mod streams;
+mod subresources;
+mod verbs;
+mod version;
+
+pub use authentication::{
+    CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES, InProcessIdentity,
+    TokenTable, UserInfo,
+};
+pub use authorization::{Attributes, Authorizer, Decision};
+pub use axum::body::Body;
+pub use request_info::RequestInfo;
+pub use server::{ServeError, TlsFiles, serve};
+
+use crate::resources::Scheme;
+use crate::stdx::{Clock, Dialer, NodeTransport, Shutdown};
+use crate::store::{Store, StoreError};
+use std::sync::Arc;
+
+/// Limits of the server; the defaults are what `wkube serve` runs with.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests that change something and run at the same time.
+    pub mutating_in_flight_max: usize,
+    /// Other requests that run at the same time; watches and streams are not counted.
+    pub reading_in_flight_max: usize,
+    /// Requests that may wait for their turn; one more is 429.
+    pub waiting_max: usize,
+    /// Bytes of a request's body; more is 413.
+    pub body_bytes_max: usize,
+    /// Seconds that a request may take which is not a watch or a stream.
+    pub request_seconds_max: u64,
+    /// Connections at the TLS edge.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mutating_in_flight_max: 400,
+            reading_in_flight_max: 800,
+            waiting_max: 8_192,
+            body_bytes_max: 3 << 20,
+            request_seconds_max: 60,
+            connections_max: 16_384,
+        }
+    }
+}
+
+/// What a server is made of.
+pub struct ApiConfig {
+    /// Where objects are kept.
+    pub store: Arc<dyn Store>,
+    /// The rows.
+    pub scheme: Arc<Scheme>,
+    /// How addresses of the cluster are reached.
+    pub dialer: Arc<dyn Dialer>,
+    /// How nodes' agents are reached.
+    pub nodes: Arc<dyn NodeTransport>,
+    /// The clock.
+    pub clock: Clock,
+    /// Bearer tokens that are known.
+    pub tokens: TokenTable,
+    /// The authority of client certificates, if they are accepted.
+    pub client_ca: Option<CertificateAuthority>,
+    /// Tells when to end watches and streams.
+    pub shutdown: Shutdown,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// The server.
+pub struct ApiServer {
+    registry: registry::Registry,
+    authorizer: Box<dyn Authorizer>,
+    metrics: metrics::Metrics,
+    gate: chain::Gate,
+    openapi: openapi::Documents,
+    #[allow(dead_code, reason = "the proxy and port-forward follow")]
+    dialer: Arc<dyn Dialer>,
+    nodes: Arc<dyn NodeTransport>,
+    clock: Clock,
+    tokens: TokenTable,
+    client_ca: Option<CertificateAuthority>,
+    shutdown: Shutdown,
+    limits: Limits,
+}
+
+impl ApiServer {
+    /// Reads the store and is ready to answer. Makes the namespaces that every cluster has.
+    pub async fn start(config: ApiConfig) -> Result<Arc<Self>, StoreError> {
+        let registry = registry::Registry::open(config.store, config.scheme).await?;
+        bootstrap::namespaces(&registry, &config.clock).await?;
+        Ok(Arc::new(Self {
+            authorizer: authorization::standard(registry.cache.clone()),
+            metrics: metrics::Metrics::new(registry.cache.clone()),
+            gate: chain::Gate::new(&config.limits),
+            openapi: openapi::Documents::default(),
+            registry,
+            dialer: config.dialer,
+            nodes: config.nodes,
+            clock: config.clock,
+            tokens: config.tokens,
+            client_ca: config.client_ca,
+            shutdown: config.shutdown,
+            limits: config.limits,
+        }))
+    }
+
+    /// Answers a request: the one door. Who asks stands in the request's extensions
+    /// ([`InProcessIdentity`], or the TLS edge's), or in its `Authorization` header.
+    pub async fn handle(self: &Arc<Self>, request: http::Request<Body>) -> http::Response<Body> {
+        chain::run(self, request).await
+    }
+
+    /// Forgets what happened up to `revision`: a watch or a page that needs it gets 410.
+    pub async fn compact(&self, revision: u64) -> Result<(), StoreError> {
+        self.registry.cache.forget(revision);
+        self.registry.store.compact(revision).await
+    }
+
+    /// The revision that reads are served at.
+    pub fn revision(&self) -> u64 {
+        self.registry.cache.revision()
+    }
+}

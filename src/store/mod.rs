@@ -9,6 +9,24 @@
 //! - Watchers see each committed change after their start revision once, in order, whole.
 //! - History is bounded: a start that is too old is `StoreError::Compacted`.
 //! - When the disk is full or a sync fails, the write fails and the store is read-only from then.
+//!
+//! The backends that live in this process share `plan` (what a write does), `index` (present
+//! values), `history` (past changes), `watch_hub` (fan-out) and `view` (those three in step).
+
+mod history;
+mod index;
+mod memory;
+mod open;
+mod options;
+mod plan;
+mod redb;
+mod view;
+mod watch_hub;
+
+pub use memory::MemoryStore;
+pub use open::{StoreUrl, open};
+pub use options::*;
+pub use redb::RedbStore;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -64,9 +82,10 @@ pub struct Write {
     pub key: Arc<str>,
     /// What must hold.
     pub precondition: Precondition,
-    /// The new bytes, or `None` to delete.
+    /// The new bytes, or `None` to delete. Deleting a key that does not exist fails with
+    /// `Precondition { actual: 0 }`, whatever the precondition: it would be no change.
     pub value: Option<Bytes>,
-    /// Handed to watchers with the event.
+    /// Handed to watchers with the event; kept with the value if there is one.
     pub attachment: Option<Attachment>,
     /// When to answer.
     pub durability: Durability,
@@ -92,6 +111,8 @@ pub struct Event {
     pub current: Option<KeyValue>,
     /// What it held before; `None` when it was made.
     pub previous: Option<KeyValue>,
+    /// What the writer attached to this write: also for a deletion, where `current` is `None`.
+    pub attachment: Option<Attachment>,
 }
 
 /// Receives changes. Called in order of revision, never concurrently, with everything of one
@@ -104,7 +125,8 @@ pub trait Sink: Send + Sync {
     fn closed(&self, why: StoreError);
 }
 
-/// A running watch; ends when dropped.
+/// A running watch; ends when dropped. Dropping never waits, so a sink may do it from within
+/// `deliver`; a delivery that is under way in another thread may still end after the drop.
 pub struct Watch(#[allow(dead_code, reason = "held for its drop")] pub Box<dyn Any + Send + Sync>);
 
 /// A range read at one revision.
@@ -162,7 +184,8 @@ pub enum StoreError {
 /// A backend. See the room's header for what every backend promises.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Writes. Answered after the write is as durable as asked and visible.
+    /// Writes. Answered after the write is as durable as asked and visible. If the returned
+    /// future is dropped, the write may happen all the same.
     async fn commit(&self, write: Write) -> Result<Committed, StoreError>;
 
     /// Reads a key as of now.
@@ -181,7 +204,10 @@ pub trait Store: Send + Sync {
     fn revision(&self) -> Revision;
 
     /// Delivers every change of keys that begin with `prefix` and whose revision is greater than
-    /// `after` to `sink`, from now on, past ones first.
+    /// `after` to `sink`, from now on, past ones first. The past ones that the store still has
+    /// are delivered before this returns. `Compacted` if `after` is older than what is kept,
+    /// `Future` if it has not been given out; if that is found only after some changes were
+    /// delivered (the watcher is slower than the writers), `sink` is told by `closed` as well.
     async fn watch(
         &self,
         prefix: &str,
@@ -189,7 +215,8 @@ pub trait Store: Send + Sync {
         sink: Arc<dyn Sink>,
     ) -> Result<Watch, StoreError>;
 
-    /// Forgets history up to `revision` (inclusive).
+    /// Forgets history up to `revision` (inclusive); a watch may still start after it.
+    /// Running watches go on. `Future` if `revision` has not been given out.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
 
     /// Why the store is read-only, if it is.

@@ -1,0 +1,182 @@
+//! The way of every request, whoever sends it: the filters in the order in which they act stand in
+//! [`run`] and in [`FILTERS`], and nowhere else. Must not know what verbs do.
+
+use crate::api::authentication::{self, UserInfo};
+use crate::api::authorization;
+use crate::api::context::Context;
+use crate::api::request_info::RequestInfo;
+use crate::api::{ApiServer, Body, Limits, respond, route};
+use crate::meta::{ApiError, Reason};
+use futures::FutureExt;
+use http::request::Parts;
+use http::{Request, Response};
+use serde_json::json;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Paths that are open to everyone, with what is below them.
+const OPEN_PATHS: &[&str] = &["/livez", "/readyz", "/healthz", "/version"];
+
+/// A filter: lets the request pass, changed or not, or refuses it.
+type Filter = fn(&ApiServer, &mut Context, &Parts) -> Result<(), ApiError>;
+
+/// What a request passes before it is served, in order. Impersonation and audit come between the
+/// two when they come.
+const FILTERS: &[Filter] = &[authenticate, authorize];
+
+/// Serves one request.
+pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    // 1. what is asked (with it, the request's id)
+    let (info, malformed) = match RequestInfo::of(&parts.method, parts.uri.path(), query) {
+        Ok(info) => (info, None),
+        Err(why) => (RequestInfo::default(), Some(ApiError::bad_request(why))),
+    };
+    let mut context = Context::new(&parts, info);
+    let started = server.clock.instant();
+    // 2. who asks, and whether he may
+    let passed = match malformed {
+        Some(error) => Err(error),
+        None => FILTERS
+            .iter()
+            .try_for_each(|filter| filter(server, &mut context, &parts)),
+    };
+    let context = Arc::new(context);
+    let result = match passed {
+        Err(error) => Err(error),
+        Ok(()) => guarded(server, &context, Request::from_parts(parts, body)).await,
+    };
+    let mut response = result.unwrap_or_else(|error| respond::error(&context, &error));
+    respond::finish(&context, &mut response);
+    // last: count it
+    let known = is_served(server, &context.info);
+    server
+        .metrics
+        .request(&context, known, response.status(), started.elapsed());
+    response
+}
+
+/// Whether the path names a resource of the table: others share one row of the metrics.
+fn is_served(server: &ApiServer, info: &RequestInfo) -> bool {
+    let scheme = &server.registry.scheme;
+    scheme
+        .resource(&info.group, &info.version, &info.resource)
+        .is_some_and(|def| {
+            info.subresource.is_empty() || def.subresource(&info.subresource).is_some()
+        })
+}
+
+/// 3. a turn, 4. a deadline, 5. panics caught, 6. the verb.
+async fn guarded(
+    server: &Arc<ApiServer>,
+    context: &Arc<Context>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let serve = AssertUnwindSafe(route::route(server, context, request)).catch_unwind();
+    let caught = if context.is_long_running() {
+        serve.await
+    } else {
+        let _turn = server.gate.enter(context).await?;
+        let seconds = server.limits.request_seconds_max;
+        tokio::select! {
+            caught = serve => caught,
+            () = server.clock.sleep(Duration::from_secs(seconds)) => return Err(timed_out()),
+        }
+    };
+    caught.unwrap_or_else(|_| {
+        tracing::error!(
+            id = context.id,
+            path = context.info.path,
+            "a request panicked"
+        );
+        let text = "This request caused apiserver to panic. Look in the logs for details.";
+        Err(ApiError::new(Reason::InternalError, text))
+    })
+}
+
+fn timed_out() -> ApiError {
+    ApiError::new(
+        Reason::Timeout,
+        "Timeout: request did not complete within the allotted timeout",
+    )
+}
+
+fn authenticate(server: &ApiServer, context: &mut Context, parts: &Parts) -> Result<(), ApiError> {
+    let found = authentication::authenticate(&parts.headers, &parts.extensions, &server.tokens)?;
+    context.user = match found {
+        Some(user) => user,
+        None if is_open(&context.info.path) => UserInfo::anonymous(),
+        None => return Err(authentication::unauthorized()),
+    };
+    Ok(())
+}
+
+/// Whether a path answers to those who have not said who they are.
+fn is_open(path: &str) -> bool {
+    OPEN_PATHS.iter().any(|open| {
+        path.strip_prefix(open)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn authorize(server: &ApiServer, context: &mut Context, _: &Parts) -> Result<(), ApiError> {
+    if is_open(&context.info.path) {
+        return Ok(());
+    }
+    authorization::check(&*server.authorizer, context)
+}
+
+/// How many requests are served at once. Those beyond wait in order; beyond those, 429.
+pub(crate) struct Gate {
+    mutating: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            mutating: Arc::new(Semaphore::new(limits.mutating_in_flight_max)),
+            reading: Arc::new(Semaphore::new(limits.reading_in_flight_max)),
+            waiting: AtomicUsize::new(0),
+            waiting_max: limits.waiting_max,
+        }
+    }
+
+    async fn enter(&self, context: &Context) -> Result<OwnedSemaphorePermit, ApiError> {
+        let gate = if context.info.is_read_only() {
+            &self.reading
+        } else {
+            &self.mutating
+        };
+        if let Ok(turn) = gate.clone().try_acquire_owned() {
+            return Ok(turn);
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= self.waiting_max {
+            return Err(too_many());
+        }
+        gate.clone().acquire_owned().await.map_err(|_| too_many())
+    }
+}
+
+fn too_many() -> ApiError {
+    let text = "Too many requests, please try again later.";
+    let mut error = ApiError::new(Reason::TooManyRequests, text);
+    error.details = json!({ "retryAfterSeconds": 1 });
+    error
+}

@@ -1,0 +1,94 @@
+//! Which wire form a request's body has and which one the answer is to have. A form is one arm here
+//! and one file; verbs only see values. Must not know verbs.
+//! Kubernetes: apiserver `endpoints/handlers/negotiation`.
+
+mod accept;
+mod strict_json;
+
+pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery};
+pub(crate) use strict_json::{Strict, parse as parse_json};
+
+use crate::meta::{ApiError, Reason};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::Value;
+
+/// The media types that are read, as the 415 lists them.
+const READ: &str = "application/json, application/yaml";
+
+/// The media type of a request's body, without parameters and in lower case; JSON if it is not told.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    let text = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim();
+    if media.is_empty() {
+        "application/json".to_owned()
+    } else {
+        media.to_ascii_lowercase()
+    }
+}
+
+/// Decodes a request's body.
+pub(crate) fn decode(content_type: &str, body: &[u8]) -> Result<Strict, ApiError> {
+    match content_type {
+        "application/json" => parse_json(body).map_err(|error| unreadable(&error)),
+        "application/yaml" | "text/yaml" => decode_yaml(body),
+        _ => Err(ApiError::new(
+            Reason::UnsupportedMediaType,
+            format!(
+                "the body of the request was in an unknown format - accepted media types \
+                 include: {READ}"
+            ),
+        )),
+    }
+}
+
+/// A YAML body, with Kubernetes' reading of scalars.
+pub(crate) fn decode_yaml(body: &[u8]) -> Result<Strict, ApiError> {
+    // JSON is YAML: kubectl sends it so when it applies.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+        && let Ok(strict) = parse_json(body)
+    {
+        return Ok(strict);
+    }
+    let text = std::str::from_utf8(body).map_err(|error| {
+        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
+    })?;
+    let value: Value = serde_yaml::from_str(text).map_err(|error| {
+        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
+    })?;
+    Ok(Strict {
+        value,
+        duplicates: Vec::new(),
+    })
+}
+
+fn unreadable(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!(
+        "couldn't get version/kind; json parse error: {error}"
+    ))
+}
+
+/// Encodes an answer.
+pub(crate) fn encode(accepted: &Accepted, value: &Value) -> Result<Vec<u8>, ApiError> {
+    match accepted.format {
+        Format::Json if accepted.pretty => {
+            let mut out = Vec::new();
+            let indent = serde_json::ser::PrettyFormatter::with_indent(b"  ");
+            let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
+            serde::Serialize::serialize(value, &mut serializer).map_err(ApiError::internal)?;
+            Ok(out)
+        }
+        Format::Json => {
+            let mut out = serde_json::to_vec(value).map_err(ApiError::internal)?;
+            out.push(b'\n');
+            Ok(out)
+        }
+        Format::Yaml => {
+            let text = serde_yaml::to_string(value).map_err(ApiError::internal)?;
+            Ok(text.into_bytes())
+        }
+    }
+}

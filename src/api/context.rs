@@ -1,0 +1,80 @@
+//! One request on its way through the chain: what it asks, who asks, and what is to be told beside
+//! the answer. Must not know what the answer is.
+
+use crate::api::authentication::UserInfo;
+use crate::api::request_info::{RequestInfo, query_pairs};
+use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+
+/// Warnings of one answer; more are dropped.
+const WARNINGS_MAX: usize = 64;
+/// Bytes of all warnings of one answer.
+const WARNINGS_BYTES_MAX: usize = 4 << 10;
+
+/// One request.
+pub(crate) struct Context {
+    pub(crate) id: String,
+    pub(crate) method: Method,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) info: RequestInfo,
+    pub(crate) user: UserInfo,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Context {
+    pub(crate) fn new(parts: &http::request::Parts, info: RequestInfo) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            method: parts.method.clone(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers.clone(),
+            info,
+            user: UserInfo::default(),
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// The first value of a query parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        query_pairs(&self.query)
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Adds a `Warning` header to the answer. The same text once.
+    pub(crate) fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock();
+        let bytes: usize = warnings.iter().map(String::len).sum();
+        let fits = warnings.len() < WARNINGS_MAX && bytes + text.len() <= WARNINGS_BYTES_MAX;
+        if fits && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// What has been warned of.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock())
+    }
+
+    /// Whether the request lives as long as its client wants.
+    pub(crate) fn is_long_running(&self) -> bool {
+        self.info.verb == "watch"
+            || matches!(
+                self.info.subresource.as_str(),
+                "log" | "proxy" | "portforward" | "exec" | "attach"
+            )
+    }
+
+    /// The client's name as field managers default to it: what precedes the slash.
+    pub(crate) fn default_field_manager(&self) -> String {
+        let agent = self
+            .headers
+            .get(http::header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let name = agent.split('/').next().unwrap_or_default();
+        name.chars().take(128).collect()
+    }
+}

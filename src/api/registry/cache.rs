@@ -1,0 +1,273 @@
+//! All objects, held once, exact: fed by the store while it commits, so that what a writer was told
+//! is written is what the next reader reads. A kind's objects are a persistent map; a snapshot is
+//! one clone. Nothing polls. Must not write the store.
+
+use super::changes::{Change, Changes, Objects, TooOld};
+use super::encoded::{Cached, Encoded, Filter};
+use super::watchers::{EventKind, Seen, Watcher, Watchers, see};
+use crate::resources::{DefRef, Scheme};
+use crate::store::{Event, KeyValue, Sink, Store, StoreError, Watch};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where all objects are in the store.
+pub(crate) const PREFIX: &str = "/registry/";
+
+/// The objects of one stored kind.
+pub(crate) struct ResourceCache {
+    /// The row that owns the stored form.
+    pub(crate) def: DefRef,
+    state: RwLock<State>,
+}
+
+struct State {
+    objects: Objects,
+    changes: Changes,
+    watchers: Watchers,
+    /// The last change of this kind.
+    revision: u64,
+}
+
+/// A kind's objects at one revision.
+pub(crate) struct Snapshot {
+    pub(crate) objects: Objects,
+    pub(crate) revision: u64,
+}
+
+/// Where a watch begins.
+pub(crate) enum WatchFrom {
+    /// After a revision.
+    Revision(u64),
+    /// With all that is there now.
+    State,
+    /// With what happens from now on.
+    Now,
+}
+
+/// The caches of all kinds.
+pub(crate) struct Cache {
+    kinds: RwLock<HashMap<String, Arc<ResourceCache>>>,
+    revision: AtomicU64,
+    watch: Mutex<Option<Watch>>,
+}
+
+impl Cache {
+    /// Reads everything from the store and follows it from there.
+    pub(crate) async fn open(store: &dyn Store, scheme: &Scheme) -> Result<Arc<Self>, StoreError> {
+        let range = store.range(PREFIX, None, 0).await?;
+        let cache = Arc::new(Self {
+            kinds: RwLock::default(),
+            revision: AtomicU64::new(range.revision),
+            watch: Mutex::new(None),
+        });
+        for def in scheme.iter() {
+            cache.add(scheme.stored(def));
+        }
+        for item in &range.items {
+            cache.load(item)?;
+        }
+        let watch = store.watch(PREFIX, range.revision, cache.clone()).await?;
+        *cache.watch.lock() = Some(watch);
+        Ok(cache)
+    }
+
+    /// Makes room for a kind.
+    fn add(&self, def: &DefRef) {
+        if def.storage_prefix.is_empty() {
+            return;
+        }
+        let revision = self.revision();
+        self.kinds
+            .write()
+            .entry(def.storage_prefix.to_string())
+            .or_insert_with(|| {
+                Arc::new(ResourceCache {
+                    def: def.clone(),
+                    state: RwLock::new(State {
+                        objects: Objects::new(),
+                        changes: Changes::new(revision),
+                        watchers: Watchers::default(),
+                        revision,
+                    }),
+                })
+            });
+    }
+
+    fn load(&self, item: &KeyValue) -> Result<(), StoreError> {
+        let Some((kind, key)) = self.locate(&item.key) else {
+            tracing::warn!(key = %item.key, "the store holds a key of no known kind");
+            return Ok(());
+        };
+        let damaged = |error| StoreError::Data(format!("{}: {error}", item.key));
+        let encoded = Encoded::read(item.value.clone(), &kind.def).map_err(damaged)?;
+        let cached = Cached {
+            revision: item.mod_revision,
+            encoded: Arc::new(encoded),
+        };
+        kind.state.write().objects.insert(key, cached);
+        Ok(())
+    }
+
+    /// The kind and the key within it.
+    fn locate(&self, key: &str) -> Option<(Arc<ResourceCache>, Arc<str>)> {
+        let (prefix, key) = key.strip_prefix(PREFIX)?.split_once('/')?;
+        let kind = self.kind(prefix)?;
+        Some((kind, key.into()))
+    }
+
+    /// The cache of a stored kind.
+    pub(crate) fn kind(&self, storage_prefix: &str) -> Option<Arc<ResourceCache>> {
+        self.kinds.read().get(storage_prefix).cloned()
+    }
+
+    /// Everything up to this revision is in the caches.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// A kind's objects now.
+    pub(crate) fn snapshot(&self, kind: &ResourceCache) -> Snapshot {
+        let state = kind.state.read();
+        Snapshot {
+            objects: state.objects.clone(),
+            revision: self.revision().max(state.revision),
+        }
+    }
+
+    /// Begins a watch. The events that come first are in its queue already; the second part is the
+    /// revision that they lead to.
+    pub(crate) fn watch(
+        &self,
+        kind: &ResourceCache,
+        filter: Filter,
+        from: &WatchFrom,
+    ) -> Result<(Arc<Watcher>, u64), TooOld> {
+        let watcher = Arc::new(Watcher::new(filter.clone()));
+        let mut state = kind.state.write();
+        let revision = self.revision().max(state.revision);
+        match from {
+            WatchFrom::Now => {}
+            WatchFrom::State => {
+                for (key, cached) in matching(&state.objects, &filter) {
+                    let _ = key;
+                    watcher.preload(Seen {
+                        kind: EventKind::Added,
+                        object: cached.clone(),
+                        revision: cached.revision,
+                    });
+                }
+            }
+            WatchFrom::Revision(after) => {
+                for change in state.changes.after(*after)? {
+                    if let Some(seen) = see(&filter, change) {
+                        watcher.preload(seen);
+                    }
+                }
+            }
+        }
+        state.watchers.add(&watcher);
+        Ok((watcher, revision))
+    }
+
+    /// Forgets changes up to `revision`.
+    pub(crate) fn forget(&self, revision: u64) {
+        for kind in self.kinds.read().values() {
+            kind.state.write().changes.forget(revision);
+        }
+    }
+
+    /// For metrics: kind, objects, watchers.
+    pub(crate) fn counts(&self) -> Vec<(String, usize, usize)> {
+        let kinds = self.kinds.read();
+        kinds
+            .iter()
+            .map(|(name, kind)| {
+                let state = kind.state.read();
+                (name.clone(), state.objects.len(), state.watchers.len())
+            })
+            .collect()
+    }
+}
+
+impl ResourceCache {
+    /// One object now.
+    pub(crate) fn get(&self, key: &str) -> Option<Cached> {
+        self.state.read().objects.get(key).cloned()
+    }
+
+    /// The objects as they were at a revision.
+    pub(crate) fn at(&self, revision: u64) -> Result<Objects, TooOld> {
+        let state = self.state.read();
+        state.changes.undo_to(revision, &state.objects)
+    }
+
+    fn apply(&self, event: &Event, key: Arc<str>) {
+        let mut state = self.state.write();
+        let current = event.current.as_ref().and_then(|now| self.cached(now));
+        let previous = match &current {
+            Some(now) => state.objects.insert(key.clone(), now.clone()),
+            None => state.objects.remove(&key),
+        };
+        state.revision = event.revision;
+        let change = Arc::new(Change {
+            revision: event.revision,
+            key,
+            current,
+            previous,
+        });
+        state.changes.push(change.clone());
+        state.watchers.push(&change);
+    }
+
+    fn cached(&self, item: &KeyValue) -> Option<Cached> {
+        let attached = item.attachment.clone();
+        let encoded = match attached.and_then(|any| any.downcast::<Encoded>().ok()) {
+            Some(encoded) => encoded,
+            None => match Encoded::read(item.value.clone(), &self.def) {
+                Ok(encoded) => Arc::new(encoded),
+                Err(error) => {
+                    tracing::error!(key = %item.key, %error, "a stored value cannot be read");
+                    return None;
+                }
+            },
+        };
+        Some(Cached {
+            revision: item.mod_revision,
+            encoded,
+        })
+    }
+}
+
+/// The objects that a filter selects, in the order of their keys.
+pub(crate) fn matching<'a>(
+    objects: &'a Objects,
+    filter: &'a Filter,
+) -> impl Iterator<Item = (&'a Arc<str>, &'a Cached)> {
+    let first: Arc<str> = filter.prefix.as_str().into();
+    objects
+        .range(first..)
+        .take_while(|(key, _)| key.starts_with(&filter.prefix))
+        .filter(|(key, cached)| filter.is_plain() || filter.matches(key, &cached.encoded))
+}
+
+impl Sink for Cache {
+    fn deliver(&self, events: &[Event]) {
+        for event in events {
+            if let Some((kind, key)) = self.locate(&event.key) {
+                kind.apply(event, key);
+            }
+        }
+        if let Some(last) = events.last() {
+            self.revision.store(last.revision, Ordering::Release);
+        }
+    }
+
+    fn closed(&self, why: StoreError) {
+        tracing::info!(error = %why, "the store's watch has ended");
+        for kind in self.kinds.read().values() {
+            kind.state.read().watchers.cut_off();
+        }
+    }
+}

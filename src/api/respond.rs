@@ -1,0 +1,112 @@
+//! Answers: a value in the form that was agreed on, an error as a Status, the headers that every
+//! answer carries. Must not know verbs.
+
+use crate::api::Body;
+use crate::api::codec::{self, Accepted, Format};
+use crate::api::context::Context;
+use crate::meta::ApiError;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+/// A value.
+pub(crate) fn value(
+    accepted: &Accepted,
+    status: StatusCode,
+    value: &Value,
+) -> Result<Response<Body>, ApiError> {
+    let bytes = codec::encode(accepted, value)?;
+    Ok(bytes_of(accepted.content_type(), status, bytes))
+}
+
+/// Bytes of a media type.
+pub(crate) fn bytes_of(
+    content_type: &'static str,
+    status: StatusCode,
+    bytes: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Plain text.
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut response = bytes_of("text/plain; charset=utf-8", status, text.into());
+    response.headers_mut().insert(
+        http::header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// An error as a Status.
+pub(crate) fn error(context: &Context, error: &ApiError) -> Response<Body> {
+    let accepted = codec::accept(&context.headers, &context.query).unwrap_or(Accepted::json());
+    let mut status = error.to_status();
+    // A list that cannot go on tells in its metadata how to have the rest nevertheless.
+    if let Some(token) = error.details.get("continue").cloned()
+        && let Value::Object(status) = &mut status
+    {
+        status.remove("details");
+        status.insert("metadata".to_owned(), json!({ "continue": token }));
+    }
+    let status_code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let bytes = codec::encode(&accepted, &status).unwrap_or_default();
+    let mut response = bytes_of(accepted.content_type(), status_code, bytes);
+    let seconds = error
+        .details
+        .get("retryAfterSeconds")
+        .and_then(Value::as_u64);
+    if let Some(seconds) = seconds {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// What every answer carries.
+pub(crate) fn finish(context: &Context, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&context.id) {
+        headers.insert("audit-id", id);
+    }
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-cache, private"));
+    for warning in context.take_warnings() {
+        let quoted = quote(&warning);
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {quoted}")) {
+            headers.append(WARNING, value);
+        }
+    }
+}
+
+/// A quoted-string of HTTP; what cannot stand in a header is left out.
+fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            ' '..='~' => out.push(c),
+            '\n' | '\t' => out.push(' '),
+            _ => {}
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whether the answer can be the kept bytes as they are.
+pub(crate) fn is_plain_json(accepted: &Accepted) -> bool {
+    accepted.format == Format::Json && !accepted.pretty
+}

@@ -1,0 +1,88 @@
+//! What logs, exec, port-forward and proxy ask of a pod: which container, which node, which
+//! address, in Kubernetes' words when there is none.
+//! Kubernetes: registry `core/pod` strategy (LogLocation, streamLocation, ResourceLocation).
+
+use crate::api::ApiServer;
+use crate::api::verbs::Target;
+use crate::meta::{ApiError, Object};
+use serde_json::Value;
+
+/// The annotation by which a pod says which container is meant if none is named.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The pod that a target names.
+pub(super) fn find(server: &ApiServer, target: &Target, name: &str) -> Result<Object, ApiError> {
+    let (pod, _) = server.registry.get(&target.def, &target.namespace, name)?;
+    Ok(pod)
+}
+
+fn names<'a>(pod: &'a Object, list: &str) -> Vec<&'a str> {
+    let containers = pod.get(&["spec", list]).and_then(Value::as_array);
+    containers
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container.get("name")?.as_str())
+        .collect()
+}
+
+/// The container that is meant: the named one, the only one, or the pod's default.
+pub(super) fn container(pod: &Object, named: &str) -> Result<String, ApiError> {
+    let containers = names(pod, "containers");
+    let init = names(pod, "initContainers");
+    let ephemeral = names(pod, "ephemeralContainers");
+    if !named.is_empty() {
+        let known = [&containers, &init, &ephemeral]
+            .iter()
+            .any(|list| list.contains(&named));
+        return if known {
+            Ok(named.to_owned())
+        } else {
+            Err(ApiError::bad_request(format!(
+                "container {named} is not valid for pod {}",
+                pod.name()
+            )))
+        };
+    }
+    if let [only] = containers.as_slice()
+        && init.is_empty()
+        && ephemeral.is_empty()
+    {
+        return Ok((*only).to_owned());
+    }
+    let marked = pod.annotation(DEFAULT_CONTAINER).unwrap_or_default();
+    if containers.contains(&marked) {
+        return Ok(marked.to_owned());
+    }
+    if let [only] = containers.as_slice()
+        && ephemeral.is_empty()
+        && init.is_empty()
+    {
+        return Ok((*only).to_owned());
+    }
+    let mut text = format!(
+        "a container name must be specified for pod {}, choose one of: [{}]",
+        pod.name(),
+        containers.join(" ")
+    );
+    if !init.is_empty() {
+        text += &format!(" or one of the init containers: [{}]", init.join(" "));
+    }
+    if !ephemeral.is_empty() {
+        text += &format!(
+            " or one of the ephemeral containers: [{}]",
+            ephemeral.join(" ")
+        );
+    }
+    Err(ApiError::bad_request(text))
+}
+
+/// The node that runs the pod; empty while it has none.
+pub(super) fn node(pod: &Object) -> &str {
+    pod.str_at(&["spec", "nodeName"])
+}
+
+/// 400: the pod is on no node.
+#[allow(dead_code, reason = "the proxy and port-forward follow")]
+pub(super) fn no_host(pod: &Object) -> ApiError {
+    ApiError::bad_request(format!("pod {} does not have a host assigned", pod.name()))
+}

@@ -1,0 +1,149 @@
+//! An object, a list or an event in the shape that the client wants: the object itself, a Table row,
+//! or its metadata. Must not know media types.
+//! Kubernetes: apiserver `endpoints/handlers/response.go`.
+
+use crate::api::codec::Shape;
+use crate::meta::{ApiError, Object};
+use crate::resources::ResourceDef;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// What a Table row carries beside its cells: `includeObject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    None,
+    Metadata,
+    Object,
+}
+
+impl IncludeObject {
+    /// From the query; the default is the metadata.
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => Err(ApiError::bad_request(format!(
+                "unrecognized includeObject value: {other:?}"
+            ))),
+        }
+    }
+}
+
+/// How objects are to be shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Shaper<'a> {
+    pub(crate) def: &'a ResourceDef,
+    pub(crate) shape: Shape,
+    pub(crate) include: IncludeObject,
+    pub(crate) now: Timestamp,
+}
+
+impl Shaper<'_> {
+    /// One object.
+    pub(crate) fn one(&self, object: Object) -> Value {
+        match self.shape {
+            Shape::Object => object.into_value(),
+            Shape::Partial(version) => partial(object, version),
+            Shape::Table(version) => {
+                let metadata = list_metadata(object.resource_version());
+                self.table(version, vec![object], metadata, true)
+            }
+        }
+    }
+
+    /// A list with its metadata.
+    pub(crate) fn list(&self, objects: Vec<Object>, metadata: Value) -> Value {
+        match self.shape {
+            Shape::Object => {
+                let items = objects.into_iter().map(|mut object| {
+                    object.remove(&["kind"]);
+                    object.remove(&["apiVersion"]);
+                    object.into_value()
+                });
+                json!({
+                    "kind": self.def.list_kind,
+                    "apiVersion": self.def.api_version(),
+                    "metadata": metadata,
+                    "items": items.collect::<Vec<Value>>(),
+                })
+            }
+            Shape::Partial(version) => {
+                let items = objects.into_iter().map(|object| partial(object, version));
+                json!({
+                    "kind": "PartialObjectMetadataList",
+                    "apiVersion": format!("meta.k8s.io/{version}"),
+                    "metadata": metadata,
+                    "items": items.collect::<Vec<Value>>(),
+                })
+            }
+            Shape::Table(version) => self.table(version, objects, metadata, true),
+        }
+    }
+
+    /// The object of a watch event; only the first Table of a watch tells its columns.
+    pub(crate) fn event(&self, object: Object, first: bool) -> Value {
+        match self.shape {
+            Shape::Table(version) => {
+                let metadata = list_metadata(object.resource_version());
+                self.table(version, vec![object], metadata, first)
+            }
+            _ => self.one(object),
+        }
+    }
+
+    fn table(&self, version: &str, objects: Vec<Object>, metadata: Value, columns: bool) -> Value {
+        let definitions: Vec<Value> = self
+            .def
+            .columns
+            .iter()
+            .filter(|_| columns)
+            .map(|column| {
+                json!({
+                    "name": column.name,
+                    "type": column.kind,
+                    "format": column.format,
+                    "description": column.description,
+                    "priority": column.priority,
+                })
+            })
+            .collect();
+        let rows: Vec<Value> = objects
+            .into_iter()
+            .map(|object| {
+                let cells = self.def.row(&object, self.now);
+                let mut row = json!({ "cells": cells });
+                let shown = match self.include {
+                    IncludeObject::None => Value::Null,
+                    IncludeObject::Metadata => partial(object, version),
+                    IncludeObject::Object => object.into_value(),
+                };
+                if let Value::Object(row) = &mut row {
+                    row.insert("object".to_owned(), shown);
+                }
+                row
+            })
+            .collect();
+        json!({
+            "kind": "Table",
+            "apiVersion": format!("meta.k8s.io/{version}"),
+            "metadata": metadata,
+            "columnDefinitions": if columns { json!(definitions) } else { Value::Null },
+            "rows": rows,
+        })
+    }
+}
+
+/// `metadata` of a list at a revision.
+pub(crate) fn list_metadata(resource_version: &str) -> Value {
+    json!({ "resourceVersion": resource_version })
+}
+
+fn partial(mut object: Object, version: &str) -> Value {
+    let metadata = object.remove(&["metadata"]).unwrap_or_else(|| json!({}));
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": metadata,
+    })
+}

@@ -1,0 +1,82 @@
+//! `update`: a whole object in place of the present one (PUT), or of a part of it.
+
+use super::get::{answer_cached, answer_object};
+use super::options::WriteOptions;
+use super::write::{Change, Written, decode, take_namespace};
+use super::{Target, read_body};
+use crate::api::codec::Accepted;
+use crate::api::context::Context;
+use crate::api::{ApiServer, Body, codec};
+use crate::meta::{ApiError, Reason};
+use crate::resources::Part;
+use http::{Request, Response, StatusCode};
+
+/// Serves an update of an object or of the part that `part` names.
+pub(crate) async fn update(
+    server: &ApiServer,
+    context: &Context,
+    target: &Target,
+    part: Part,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let accepted = codec::accept(&context.headers, &context.query)?;
+    let options = WriteOptions::of(context, "UpdateOptions")?;
+    let content_type = codec::content_type(&context.headers);
+    let body = read_body(server, request.into_body()).await?;
+    let strict = codec::decode(&content_type, &body)?;
+    let mut object = decode(context, &target.def, strict, &options)?;
+    take_namespace(target, &mut object)?;
+    if object.name() != target.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            object.name(),
+            target.name
+        )));
+    }
+    let change = Change {
+        server,
+        context,
+        target,
+        part,
+        options: &options,
+        owned: false,
+    };
+    let may_create = part == Part::Main && target.def.strategy.allows_create_on_update();
+    let written = change
+        .update(|old| match old {
+            Some(_) => Ok(object.clone()),
+            None if may_create => Ok(object.clone()),
+            None => {
+                let of = target.def.group_resource();
+                Err(ApiError::not_found(&of, &target.name))
+            }
+        })
+        .await?;
+    answer(server, context, target, &accepted, written)
+}
+
+/// Answers with what a write has led to.
+pub(crate) fn answer(
+    server: &ApiServer,
+    context: &Context,
+    target: &Target,
+    accepted: &Accepted,
+    written: Written,
+) -> Result<Response<Body>, ApiError> {
+    let (cached, status) = match written {
+        Written::Created(cached) => (cached, StatusCode::CREATED),
+        Written::Updated(cached) => (cached, StatusCode::OK),
+        Written::Deleted(object) => {
+            return answer_object(server, context, target, accepted, object, StatusCode::OK);
+        }
+    };
+    answer_cached(server, context, target, accepted, &cached, status)
+}
+
+/// 405 in Kubernetes' words.
+pub(crate) fn not_allowed() -> ApiError {
+    ApiError::new(
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
+}

@@ -1,0 +1,236 @@
+//! The default backend: redb on disk, everything that is read in memory. Must promise what the
+//! contract says across `kill -9` and a power cut. `docs/decisions/0002-store.md` has the why.
+//!
+//! `disk` is the file, `queue` what waits to be written, `writer` the one thread that writes.
+
+mod disk;
+mod queue;
+mod writer;
+
+use super::index::Index;
+use super::view::View;
+use super::{
+    Committed, KeyValue, Range, Revision, Sink, Store, StoreError, StoreOptions, Watch, Write,
+};
+use crate::stdx::create_private_dir;
+use async_trait::async_trait;
+use disk::{Disk, Loaded};
+use parking_lot::RwLock;
+use queue::{Queue, Request};
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{oneshot, watch};
+use writer::{Shared, Writer};
+
+/// The file in the data directory.
+const FILE_NAME: &str = "store.redb";
+/// The file while it is made: it gets its name when it is whole.
+const NEW_FILE_NAME: &str = "store.redb.new";
+
+/// A store on disk. Call [`Store::close`] when done; a store that is only dropped is closed a
+/// moment later.
+pub struct RedbStore {
+    shared: Arc<Shared>,
+}
+
+impl RedbStore {
+    /// Opens the store in the data directory `folder`, or makes it (the folder 0700, the file
+    /// 0600). Fails with [`StoreError::Data`] if another process uses the directory, if the file
+    /// is damaged or something else, or was written by a newer version; nothing is changed then.
+    pub fn open(folder: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let told = |error: std::io::Error| {
+            StoreError::Data(format!(
+                "the data directory {} cannot be used: {error}",
+                folder.display()
+            ))
+        };
+        create_private_dir(folder).map_err(told)?;
+        let lock = lock_folder(folder)?;
+        let path = folder.join(FILE_NAME);
+        let name = format!("{}", path.display());
+        if !path.try_exists().map_err(told)? {
+            make_file(folder, options).map_err(|error| match error {
+                MakeError::Io(error) => told(error),
+                MakeError::Store(error) => error,
+            })?;
+        }
+        let file = open_file(&path, false)
+            .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
+        let empty = file.metadata().map_err(told)?.len() == 0;
+        if empty {
+            // redb would take it for a new one, and the cluster would silently be empty.
+            return Err(StoreError::Data(format!(
+                "{name} is damaged: it is empty. Put back a copy, or move it away to begin with \
+                 an empty cluster"
+            )));
+        }
+        let backend = FileBackend::new(file)
+            .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
+        let loaded = Disk::open(backend, options.cache_bytes, &name)?;
+        Self::start(loaded, Some(lock), options)
+    }
+
+    /// Opens or makes a store on something else than a file, for tests of what a disk can do.
+    pub fn open_backend(
+        backend: impl StorageBackend,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let loaded = Disk::open(backend, options.cache_bytes, "the storage backend")?;
+        Self::start(loaded, None, options)
+    }
+
+    fn start(
+        loaded: Loaded,
+        lock: Option<File>,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let index = Index::new(loaded.values.into_iter(), loaded.disk.mark());
+        let shared = Arc::new(Shared {
+            view: View::new(index, options),
+            queue: Queue::new(options),
+            read_only: RwLock::default(),
+            ended: watch::Sender::new(false),
+        });
+        let writer = Writer::new(shared.clone(), loaded.disk, options);
+        let ending = shared.clone();
+        std::thread::Builder::new()
+            .name("wkube-store".to_owned())
+            .spawn(move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| writer.run()));
+                drop(lock);
+                ending.end(ran.is_ok());
+            })
+            .map_err(|error| StoreError::Data(format!("no thread for the store: {error}")))?;
+        Ok(Self { shared })
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.shared.queue.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+#[async_trait]
+impl Store for RedbStore {
+    async fn commit(&self, write: Write) -> Result<Committed, StoreError> {
+        if let Some(why) = self.read_only() {
+            return Err(StoreError::ReadOnly(why));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.shared.queue.push(Request { write, answer })?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
+        self.check_open()?;
+        Ok(self.shared.view.read(|index| index.get(key).cloned()))
+    }
+
+    async fn range(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Range, StoreError> {
+        self.check_open()?;
+        Ok(self.shared.view.snapshot().range(prefix, after, limit))
+    }
+
+    fn revision(&self) -> Revision {
+        self.shared.view.read(Index::revision)
+    }
+
+    async fn watch(
+        &self,
+        prefix: &str,
+        after: Revision,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Watch, StoreError> {
+        self.check_open()?;
+        self.shared.view.watch(prefix, after, sink)
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.shared.view.compact(revision)
+    }
+
+    fn read_only(&self) -> Option<String> {
+        self.shared.read_only.read().clone()
+    }
+
+    async fn close(&self) {
+        self.shared.queue.close();
+        let mut ended = self.shared.ended.subscribe();
+        // The sender lives as long as this store does.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+enum MakeError {
+    Io(std::io::Error),
+    Store(StoreError),
+}
+
+impl From<std::io::Error> for MakeError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Makes an empty store so that a crash leaves either a whole file or none.
+fn make_file(folder: &Path, options: &StoreOptions) -> Result<(), MakeError> {
+    let beside = folder.join(NEW_FILE_NAME);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let file = open_file(&beside, true)?;
+    let synced = file.try_clone()?;
+    let backend = FileBackend::new(file).map_err(std::io::Error::other)?;
+    let name = format!("{}", beside.display());
+    drop(Disk::open(backend, options.cache_bytes, &name).map_err(MakeError::Store)?);
+    synced.sync_all()?;
+    std::fs::rename(&beside, folder.join(FILE_NAME))?;
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn open_file(path: &Path, create: bool) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(create)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Keeps other processes out of the directory, until the file that is returned is closed: also
+/// when this process is killed.
+fn lock_folder(folder: &Path) -> Result<File, StoreError> {
+    let told = |why: &dyn std::fmt::Display| {
+        StoreError::Data(format!("the data directory {} {why}", folder.display()))
+    };
+    let file = File::open(folder).map_err(|error| told(&format!("cannot be opened: {error}")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(told(&"is in use by another wkube")),
+        // A file system without locks on folders; redb's own lock of the file still holds.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "the data directory cannot be locked");
+            Ok(file)
+        }
+    }
+}
