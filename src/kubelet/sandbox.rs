@@ -1,16 +1,31 @@
-//! What the containers of a pod share: its address and its network. Made
+//! What the containers of a pod share: its address, its network, its doors on the host. Made
 //! before the first container, let go after the last.
 
 use crate::kubelet::node::Node;
 use crate::kubelet::pod_spec;
-use crate::net::{PodNet, PodNetConfig};
-use k8s_openapi::api::core::v1::Pod;
-use std::net::IpAddr;
+use crate::net::{HostPort, HostPorts, PodNet, PodNetConfig, Protocol};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// A pod's network.
+/// A pod's network, and its doors, which close when they are dropped.
 pub(super) struct SandboxParts {
     pub(super) net: Arc<PodNet>,
+    _ports: Vec<HostPort>,
+}
+
+fn host_ports(pod: &Pod) -> impl Iterator<Item = (&ContainerPort, u16)> {
+    pod_spec::all_containers(pod)
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| {
+            let host_port = u16::try_from(port.host_port?).ok()?;
+            (host_port != 0).then_some((port, host_port))
+        })
+}
+
+/// Whether the pod wants doors on the host.
+pub(super) fn has_host_ports(pod: &Pod) -> bool {
+    host_ports(pod).next().is_some()
 }
 
 /// Makes a pod's network. `wanted` are the addresses that it had before the process began.
@@ -33,7 +48,42 @@ pub(super) fn prepare(node: &Node, pod: &Pod, wanted: &[IpAddr]) -> Result<Sandb
         .fabric
         .add_pod(config)
         .map_err(|error| error.to_string())?;
-    Ok(SandboxParts { net })
+    Ok(SandboxParts {
+        net,
+        _ports: Vec::new(),
+    })
+}
+
+/// Opens the pod's doors on the host; all or none.
+pub(super) async fn open_host_ports(
+    node: &Node,
+    pod: &Pod,
+    mut parts: SandboxParts,
+) -> Result<SandboxParts, String> {
+    let Some(address) = parts.net.addresses().first().copied() else {
+        return Err("the pod has no address".to_owned());
+    };
+    let mut ports = Vec::new();
+    for (port, host_port) in host_ports(pod) {
+        let host_ip = match port.host_ip.as_deref().unwrap_or_default() {
+            "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            text => text
+                .parse()
+                .map_err(|_| format!("hostIP {text:?} is not an address"))?,
+        };
+        let protocol = match port.protocol.as_deref().unwrap_or("TCP") {
+            "UDP" => Protocol::Udp,
+            "TCP" => Protocol::Tcp,
+            other => return Err(format!("hostPort with protocol {other} is not supported")),
+        };
+        let inside = u16::try_from(port.container_port)
+            .map_err(|_| format!("containerPort {} is not a port", port.container_port))?;
+        let fabric = &node.fabric;
+        let door = HostPorts::bind(fabric, host_ip, host_port, protocol, address, inside);
+        ports.push(door.await.map_err(|error| error.to_string())?);
+    }
+    parts._ports = ports;
+    Ok(parts)
 }
 
 /// Lets everything of a pod's network go.

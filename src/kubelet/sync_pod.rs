@@ -44,6 +44,7 @@ pub(super) enum End {
 
 /// What came of an operation.
 pub(super) enum Done {
+    Sandbox(Result<SandboxParts, String>),
     Image {
         container: String,
         result: Result<ImageInfo, ImageFailure>,
@@ -283,7 +284,15 @@ impl Worker {
         self.state(|state| state.sandbox = Sandbox::Preparing);
         let wanted = self.state(|state| state.addresses.clone());
         let parts = sandbox::prepare(&self.node, pod, &wanted);
-        self.sandbox_done(pod, parts);
+        match parts {
+            Ok(parts) if sandbox::has_host_ports(pod) => {
+                let (node, pod) = (self.node.clone(), pod.clone());
+                self.operations.push(Box::pin(async move {
+                    Done::Sandbox(sandbox::open_host_ports(&node, &pod, parts).await)
+                }));
+            }
+            parts => self.sandbox_done(pod, parts),
+        }
     }
 
     fn sandbox_done(&mut self, pod: &Pod, result: Result<SandboxParts, String>) {
@@ -633,6 +642,7 @@ impl Worker {
     fn note(&mut self, done: Done) {
         let pod = self.entry.pod();
         match done {
+            Done::Sandbox(result) => self.sandbox_done(&pod, result),
             Done::Image {
                 container,
                 result,

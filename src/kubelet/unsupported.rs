@@ -55,12 +55,6 @@ pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
     ("readinessProbe", |c| c.readiness_probe.is_some()),
     ("startupProbe", |c| c.startup_probe.is_some()),
     ("lifecycle", |c| c.lifecycle.is_some()),
-    ("ports.hostPort", |c| {
-        c.ports
-            .iter()
-            .flatten()
-            .any(|port| port.host_port.is_some_and(|port| port != 0))
-    }),
     ("tty", |c| c.tty == Some(true)),
     ("volumeDevices", |c| some(c.volume_devices.as_deref())),
     ("securityContext", |c| {

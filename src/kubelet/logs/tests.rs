@@ -34,7 +34,7 @@ fn tail(lines: u64) -> LogQuery {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn lines_come_back_as_they_were_written() {
     let folder = tempfile::tempdir().unwrap();
     for at in [Some(folder.path()), None] {
@@ -70,7 +70,7 @@ async fn lines_come_back_as_they_were_written() {
     assert!(matches!(again.find(&key(), 7), Err(LogError::NotFound)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn long_lines_are_whole_again_when_read() {
     let store = store(None, LogLimits::default());
     let log = store.begin(&key(), 0);
@@ -82,7 +82,7 @@ async fn long_lines_are_whole_again_when_read() {
     assert_eq!(text(&log, tail(2)).await, format!("{long}\nb\n"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn files_are_rotated_and_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let limits = LogLimits {
@@ -106,7 +106,7 @@ async fn files_are_rotated_and_bounded() {
     assert_eq!(files.count(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn following_ends_with_the_run_and_wakes_for_each_line() {
     let store = store(None, LogLimits::default());
     let log = store.begin(&key(), 0);
@@ -122,7 +122,7 @@ async fn following_ends_with_the_run_and_wakes_for_each_line() {
     assert!(stream.recv().await.is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn old_instances_and_orphans_are_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(Some(folder.path()), LogLimits::default());
