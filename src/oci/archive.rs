@@ -77,7 +77,7 @@ impl Archive {
             inner: from,
             count: packed.clone(),
         });
-        let packing = packing_of(counted.fill_buf().map_err(malformed)?);
+        let packing = packing_of(counted.fill_buf().map_err(broken)?);
         let limit = move || {
             let ratio = packed.get().saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
             ratio.min(ARCHIVE_BYTES_MAX)
@@ -87,25 +87,25 @@ impl Archive {
             files: HashMap::new(),
             links: HashMap::new(),
         };
-        for (number, entry) in tar.entries().map_err(malformed)?.enumerate() {
-            let mut entry = entry.map_err(malformed)?;
+        for (number, entry) in tar.entries().map_err(broken)?.enumerate() {
+            let mut entry = entry.map_err(broken)?;
             if number >= ENTRIES_MAX {
                 return Err(ImageError::too_large(
                     "image archive",
                     format!("{ENTRIES_MAX} files"),
                 ));
             }
-            let path = entry.path().map_err(malformed)?.into_owned();
+            let path = entry.path().map_err(broken)?.into_owned();
             let name = clean(Path::new(""), &path)?;
             match entry.header().entry_type() {
                 tar::EntryType::Regular | tar::EntryType::Continuous => {
                     let mut writer = BlobWriter::begin(work, ARCHIVE_BYTES_MAX)?;
-                    writer.copy(&mut entry, malformed)?;
+                    writer.copy(&mut entry, broken)?;
                     archive.files.insert(name, writer.finish()?);
                 }
                 // Older docker archives share layers by links.
                 tar::EntryType::Symlink | tar::EntryType::Link => {
-                    let target = entry.link_name().map_err(malformed)?.unwrap_or_default();
+                    let target = entry.link_name().map_err(broken)?.unwrap_or_default();
                     let is_hard = entry.header().entry_type() == tar::EntryType::Link;
                     let folder = path.parent().filter(|_| !is_hard).unwrap_or(Path::new(""));
                     archive.links.insert(name, clean(folder, &target)?);
@@ -286,6 +286,14 @@ impl Archive {
             loaded.push(store.install(work, &digest, &names, Origin::Loaded)?);
         }
         some(loaded)
+    }
+}
+
+/// An error of reading an archive: its own fault, or the limit's veto.
+fn broken(error: std::io::Error) -> ImageError {
+    match malformed(error) {
+        ImageError::Malformed { why, .. } => ImageError::malformed("image archive", why),
+        other => other,
     }
 }
 

@@ -159,21 +159,19 @@ fn what_is_wrong_with_an_archive_is_said() {
         (docker("wasi", "/etc/passwd", &[]), "leads outside"),
         (
             docker("wasi", "l.tar", &[("l.tar", b"no tar at all")]),
-            "failed to read entire block",
+            "image layer: failed to read entire block",
         ),
         (
             tar(&[("oci-layout", b"{}"), ("index.json", b"{}")]),
-            "neither an image manifest",
+            "schemaVersion is not 2",
         ),
         (
             gzip(b"not a tar but long enough to be looked at"),
-            "neither index.json",
+            "image archive: failed to read entire block",
         ),
     ] {
         let error = load(&archive, None).unwrap_err().to_string();
-        let accepted =
-            error.contains(says) || (says == "diff_ids" && error.contains("digest mismatch"));
-        assert!(accepted, "{says}: {error}");
+        assert!(error.contains(says), "{says}: {error}");
     }
     let whole = docker("wasi", "layer/layer.tar", &[]);
     for cut in [100, 600, whole.len() / 2] {

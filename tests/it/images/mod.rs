@@ -1,6 +1,7 @@
 //! Images: pull, build, load, save, hostile archives.
 
 mod archives;
+mod guests;
 mod local;
 mod pull;
 mod registry;
