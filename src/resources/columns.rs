@@ -1,7 +1,7 @@
 //! Cells that many kinds share: name, age, durations as Kubernetes prints them, cells by JSON path.
 //! Must not read the clock: the time is passed in.
 
-use crate::meta::Object;
+use crate::meta::{Object, time};
 use crate::resources::def::Column;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -38,47 +38,8 @@ pub fn default_row(object: &Object, now: Timestamp) -> Vec<Value> {
 
 /// The cell of an Age column.
 pub fn age(object: &Object, now: Timestamp) -> Value {
-    json!(since(
-        object.str_at(&["metadata", "creationTimestamp"]),
-        now
-    ))
-}
-
-/// How long ago an RFC 3339 time was, as `since` of kubectl prints it; `<unknown>` if there is none.
-pub fn since(time: &str, now: Timestamp) -> String {
-    match time.parse::<Timestamp>() {
-        Ok(then) => human_duration(now.as_second() - then.as_second()),
-        Err(_) => "<unknown>".to_owned(),
-    }
-}
-
-/// A duration in words of at most two units.
-/// Kubernetes: apimachinery `util/duration` HumanDuration.
-pub fn human_duration(seconds: i64) -> String {
-    const MINUTE: i64 = 60;
-    const HOUR: i64 = 60 * MINUTE;
-    const DAY: i64 = 24 * HOUR;
-    const YEAR: i64 = 365 * DAY;
-    let two = |big: i64, big_unit: &str, small: i64, small_unit: &str| {
-        if small == 0 {
-            format!("{big}{big_unit}")
-        } else {
-            format!("{big}{big_unit}{small}{small_unit}")
-        }
-    };
-    match seconds {
-        i64::MIN..-1 => "<invalid>".to_owned(),
-        -1 => "0s".to_owned(),
-        0..120 => format!("{seconds}s"),
-        120..600 => two(seconds / MINUTE, "m", seconds % MINUTE, "s"),
-        600..10_800 => format!("{}m", seconds / MINUTE),
-        10_800..28_800 => two(seconds / HOUR, "h", seconds % HOUR / MINUTE, "m"),
-        28_800..172_800 => format!("{}h", seconds / HOUR),
-        172_800..691_200 => two(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
-        691_200..63_072_000 => format!("{}d", seconds / DAY),
-        63_072_000..252_288_000 => two(seconds / YEAR, "y", seconds % YEAR / DAY, "d"),
-        _ => format!("{}y", seconds / YEAR),
-    }
+    let created = object.str_at(&["metadata", "creationTimestamp"]);
+    json!(time::age(created, now))
 }
 
 /// The cells of a custom resource: the name, then each column's JSON path.
@@ -99,7 +60,7 @@ fn by_path(column: &Column, path: &str, object: &Object, now: Timestamp) -> Valu
     let parts: Vec<&str> = path.trim_start_matches('.').split('.').collect();
     match object.get(&parts) {
         None => Value::Null,
-        Some(Value::String(time)) if column.kind == "date" => json!(since(time, now)),
+        Some(Value::String(time)) if column.kind == "date" => json!(time::age(time, now)),
         Some(value) => value.clone(),
     }
 }

@@ -159,6 +159,13 @@ impl Column {
         }
     }
 
+    /// The column with the object's name, shown by `-o wide` only.
+    pub const fn wide_name(name: &'static str, description: &'static str) -> Self {
+        let mut column = Self::wide(name, description);
+        set(&mut column.format, text("name"));
+        column
+    }
+
     /// A string column that is shown by `-o wide` only.
     pub const fn wide(name: &'static str, description: &'static str) -> Self {
         Self {

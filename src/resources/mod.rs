@@ -7,15 +7,19 @@ pub mod coordination;
 pub mod core;
 mod def;
 pub mod events;
-mod schema;
+mod lifecycle;
+pub mod schema;
 mod scheme;
 mod strategy;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 
 pub use def::{
     Cells, Column, Conversion, FieldValue, List, ResourceDef, Scope, SelectableField, Subresource,
     Text, Verb, text,
 };
+pub use lifecycle::DecodedObject;
 pub use schema::{Schema, SchemaSource};
 pub use scheme::{DefRef, GroupVersions, Scheme};
 pub use strategy::{Part, Plain, Strategy};

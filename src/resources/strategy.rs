@@ -4,8 +4,8 @@
 //! decode, default, (mutating admission), prepare, validate, (validating admission), store.
 //! Kubernetes: apiserver `registry/rest` create and update strategies.
 
-use crate::meta::{FieldError, Object};
-use crate::resources::validate::names;
+use crate::meta::{FieldError, Object, names};
+use std::borrow::Cow;
 
 /// Which part of an object an update writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// What is wrong with a name; with `prefix`, it is a `generateName`.
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
-        names::dns1123_subdomain(name, prefix)
+        names::dns1123_subdomain(&masked(name, prefix))
     }
 
     /// How many seconds of grace a deletion gets, given what the client asked for. `None`: the
@@ -121,6 +121,14 @@ pub trait Strategy: Send + Sync + 'static {
 pub struct Plain;
 
 impl Strategy for Plain {}
+
+/// A `generateName` is checked with its last dash covered, as the random part will.
+pub(crate) fn masked(name: &str, prefix: bool) -> Cow<'_, str> {
+    match name.strip_suffix('-') {
+        Some(head) if prefix && !head.is_empty() => Cow::Owned(format!("{head}a")),
+        _ => Cow::Borrowed(name),
+    }
+}
 
 /// Puts the old value of a top-level field back.
 pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {

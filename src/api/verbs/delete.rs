@@ -4,7 +4,6 @@
 
 use super::delete_options::{DeleteOptions, Propagation};
 use super::get::answer_object;
-use super::lifecycle::Lifecycle;
 use super::{Target, read_body, rules};
 use crate::api::admission::{self, Operation};
 use crate::api::context::Context;

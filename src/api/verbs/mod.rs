@@ -6,7 +6,6 @@ pub(crate) mod delete;
 pub(crate) mod delete_collection;
 pub(crate) mod delete_options;
 pub(crate) mod get;
-mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod options;
 mod ownership;

@@ -1,7 +1,6 @@
 //! What the server itself writes into an object's metadata. Must not know verbs or storage.
 //! Kubernetes: apiserver `registry/rest` BeforeCreate, BeforeDelete.
 
-use super::lifecycle::Lifecycle;
 use crate::meta::{Object, time};
 use crate::resources::ResourceDef;
 use crate::stdx::Clock;

@@ -3,7 +3,6 @@
 //! sent (a whole object or a patch).
 //! Kubernetes: apiserver `registry/generic/registry` Create and Update.
 
-use super::lifecycle::Lifecycle;
 use super::options::{FieldValidation, WriteOptions};
 use super::{Target, ownership, rules};
 use crate::api::ApiServer;

@@ -1,8 +1,13 @@
 //! Lease: who holds something, and until when.
 
-use crate::resources::def::ResourceDef;
+use crate::meta::{FieldError, Object, names};
+use crate::resources::columns;
+use crate::resources::def::{Column, ResourceDef};
 use crate::resources::schema::SchemaSource;
 use crate::resources::strategy::Strategy;
+use crate::resources::validate::{At, Errors};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -12,6 +17,16 @@ pub static DEF: ResourceDef = ResourceDef::new(
     SchemaSource::of::<k8s_openapi::api::coordination::v1::Lease>(),
     &LeaseStrategy,
 )
+.columns(
+    const {
+        &[
+            columns::name_column(),
+            Column::new("Holder", "Who holds the lease."),
+            columns::age_column(),
+        ]
+    },
+    row,
+)
 .example(r#"{"metadata":{"name":"example"}}"#)
 .relaxed_durability();
 
@@ -19,6 +34,22 @@ pub static DEF: ResourceDef = ResourceDef::new(
 pub struct LeaseStrategy;
 
 impl Strategy for LeaseStrategy {
+    fn validate(&self, lease: &Object) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let spec = At::of(lease, "spec");
+        errors.positive(&spec.field("leaseDurationSeconds"));
+        errors.not_negative(&spec.field("leaseTransitions"));
+        let (strategy, preferred) = (spec.field("strategy"), spec.field("preferredHolder"));
+        if !strategy.str().is_empty() {
+            errors.invalid_all(&strategy, names::qualified_name(strategy.str()));
+        }
+        if !preferred.str().is_empty() && strategy.str().is_empty() {
+            let detail = "may only be specified if `strategy` is defined";
+            errors.forbidden(&preferred, detail);
+        }
+        errors.0
+    }
+
     fn allows_create_on_update(&self) -> bool {
         true
     }
@@ -26,4 +57,12 @@ impl Strategy for LeaseStrategy {
     fn allows_unconditional_update(&self) -> bool {
         false
     }
+}
+
+fn row(lease: &Object, now: Timestamp) -> Vec<Value> {
+    vec![
+        json!(lease.name()),
+        json!(lease.str_at(&["spec", "holderIdentity"])),
+        columns::age(lease, now),
+    ]
 }

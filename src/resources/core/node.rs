@@ -1,10 +1,18 @@
 //! Node: a machine, here most often a virtual one, that runs pods.
 
+use crate::meta::quantity::Quantity;
+use crate::meta::{FieldError, Object, names};
+use crate::resources::columns;
 use crate::resources::def::{
-    FieldValue, PART_VERBS, PROXY_VERBS, ResourceDef, SelectableField, Subresource, text,
+    Column, FieldValue, PART_VERBS, PROXY_VERBS, ResourceDef, SelectableField, Subresource, text,
 };
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::Strategy;
+use crate::resources::strategy::{Part, Strategy};
+use crate::resources::validate::{At, Errors};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -24,6 +32,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
         ]
     },
 )
+.columns(COLUMNS, row)
 .selectable_fields(
     const {
         &[SelectableField {
@@ -38,7 +47,192 @@ pub static DEF: ResourceDef = ResourceDef::new(
 pub struct NodeStrategy;
 
 impl Strategy for NodeStrategy {
+    /// `capacity` is what there is; `allocatable` is all of it unless said otherwise.
+    fn default(&self, node: &mut Object) {
+        if node.get(&["status", "allocatable"]).is_none()
+            && let Some(capacity) = node.get(&["status", "capacity"]).cloned()
+        {
+            node.set(&["status", "allocatable"], capacity);
+        }
+        if node.get(&["spec"]).is_none() {
+            node.set(&["spec"], json!({}));
+        }
+        let cidr = node.str_at(&["spec", "podCIDR"]).to_owned();
+        if !cidr.is_empty() && node.get(&["spec", "podCIDRs"]).is_none() {
+            node.set(&["spec", "podCIDRs"], json!([cidr]));
+        }
+    }
+
+    /// Kubernetes: a node may come with its status, as kubelets register themselves.
+    fn prepare_for_create(&self, _node: &mut Object) {}
+
+    fn validate(&self, node: &Object) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        let (spec, status) = (At::of(node, "spec"), At::of(node, "status"));
+        taints(&spec.field("taints"), &mut errors);
+        for list in ["capacity", "allocatable"] {
+            let list = status.field(list);
+            for (name, value) in list.entries() {
+                let negative = Quantity::from_value(value).is_ok_and(|q| q.is_negative());
+                if negative {
+                    let detail = "must be greater than or equal to 0";
+                    errors.invalid(&list.key(name), detail);
+                }
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for address in status.field("addresses").items() {
+            let pair = (address.field("type").str(), address.field("address").str());
+            if !seen.insert(pair) {
+                errors.duplicate(&address);
+            }
+        }
+        let cidrs = spec.field("podCIDRs");
+        for cidr in cidrs.items() {
+            if !is_cidr(cidr.str()) {
+                let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+                errors.invalid(&cidr, detail);
+            }
+        }
+        if cidrs.len() > 2 {
+            let detail = "may specify no more than one CIDR for each IP family";
+            errors.invalid(&cidrs, detail);
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, part: Part, new: &Object, old: &Object) -> Vec<FieldError> {
+        let mut errors = Errors(self.validate(new));
+        let spec = At::of(new, "spec");
+        if part == Part::Main {
+            for (field, detail) in [
+                (
+                    "podCIDRs",
+                    "node updates may not change podCIDR except from \"\" to valid",
+                ),
+                (
+                    "providerID",
+                    "node updates may not change providerID except from \"\" to valid",
+                ),
+            ] {
+                let old = old.get(&["spec", field]).unwrap_or(&Value::Null);
+                let empty = old.is_null() || *old == json!("");
+                if !empty && spec.field(field).value != old {
+                    errors.forbidden(&spec.field(field), detail);
+                }
+            }
+        }
+        errors.0
+    }
+
     fn has_status(&self) -> bool {
         true
     }
+}
+
+/// Checks taints: key, value, effect, and each key and effect once.
+fn taints(list: &At<'_, '_>, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for taint in list.items() {
+        let (key, value) = (taint.field("key"), taint.field("value"));
+        let effect = taint.field("effect");
+        errors.invalid_all(&key, names::qualified_name(key.str()));
+        errors.invalid_all(&value, names::label_value(value.str()));
+        if effect.str().is_empty() {
+            errors.required(&effect, "");
+        } else {
+            errors.one_of(&effect, &["NoExecute", "NoSchedule", "PreferNoSchedule"]);
+        }
+        if !seen.insert((key.str(), effect.str())) {
+            let mut error = FieldError::duplicate(taint.path(), taint.value.clone());
+            "taints must be unique by key and effect pair".clone_into(&mut error.detail);
+            errors.0.push(error);
+        }
+    }
+}
+
+fn is_cidr(text: &str) -> bool {
+    let Some((address, bits)) = text.split_once('/') else {
+        return false;
+    };
+    match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
+        (Ok(IpAddr::V4(_)), Ok(bits)) => bits <= 32,
+        (Ok(IpAddr::V6(_)), Ok(bits)) => bits <= 128,
+        _ => false,
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    columns::name_column(),
+    Column::new("Status", "The status of the node."),
+    Column::new("Roles", "The roles of the node."),
+    columns::age_column(),
+    Column::new("Version", "The version of the kubelet on the node."),
+    Column::wide("Internal-IP", "The address of the node within the cluster."),
+    Column::wide("External-IP", "The address of the node from outside."),
+    Column::wide("OS-Image", "The operating system of the node."),
+    Column::wide("Kernel-Version", "The kernel of the node."),
+    Column::wide("Container-Runtime", "The container runtime of the node."),
+];
+
+/// Kubernetes: `pkg/printers/internalversion` printNode.
+fn row(node: &Object, now: Timestamp) -> Vec<Value> {
+    let info = |name: &str| match node.str_at(&["status", "nodeInfo", name]) {
+        "" => json!("<unknown>"),
+        text => json!(text),
+    };
+    vec![
+        json!(node.name()),
+        json!(status(node)),
+        json!(roles(node)),
+        columns::age(node, now),
+        json!(node.str_at(&["status", "nodeInfo", "kubeletVersion"])),
+        json!(address(node, "InternalIP")),
+        json!(address(node, "ExternalIP")),
+        info("osImage"),
+        info("kernelVersion"),
+        info("containerRuntimeVersion"),
+    ]
+}
+
+fn status(node: &Object) -> String {
+    let conditions = At::of(node, "status");
+    let conditions = conditions.field("conditions");
+    let mut ready = conditions
+        .items()
+        .filter(|c| c.field("type").str() == "Ready");
+    let mut words = vec![match ready.next().map(|c| c.field("status").str()) {
+        Some("True") => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    }];
+    if node.get(&["spec", "unschedulable"]) == Some(&Value::Bool(true)) {
+        words.push("SchedulingDisabled");
+    }
+    words.join(",")
+}
+
+fn roles(node: &Object) -> String {
+    let metadata = At::of(node, "metadata");
+    let mut roles = BTreeSet::new();
+    for (key, value) in metadata.field("labels").entries() {
+        if let Some(role) = key.strip_prefix("node-role.kubernetes.io/") {
+            roles.insert(role);
+        } else if key == "kubernetes.io/role" {
+            roles.insert(value.as_str().unwrap_or_default());
+        }
+    }
+    roles.remove("");
+    if roles.is_empty() {
+        return "<none>".to_owned();
+    }
+    roles.into_iter().collect::<Vec<_>>().join(",")
+}
+
+fn address<'a>(node: &'a Object, kind: &str) -> &'a str {
+    let list = node.get(&["status", "addresses"]).and_then(Value::as_array);
+    let mut addresses = list.into_iter().flatten();
+    let found = addresses.find(|a| a.get("type").and_then(Value::as_str) == Some(kind));
+    let address = found.and_then(|a| a.get("address")?.as_str());
+    address.unwrap_or("<none>")
 }

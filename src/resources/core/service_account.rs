@@ -24,7 +24,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
 )
 .example(r#"{"metadata":{"name":"example"}}"#);
 
-/// What a ServiceAccount does beyond its shape.
+/// What a ServiceAccount does beyond its shape. Its columns are the common ones.
 pub struct ServiceAccountStrategy;
 
 impl Strategy for ServiceAccountStrategy {}

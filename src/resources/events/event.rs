@@ -3,9 +3,11 @@
 //! Kubernetes: `pkg/apis/events/v1` conversion.
 
 use crate::meta::Object;
-use crate::resources::core::event::EventStrategy;
+use crate::resources::core::event::{COLUMNS, EventStrategy};
 use crate::resources::def::{Conversion, ResourceDef, SelectableField, text};
 use crate::resources::schema::SchemaSource;
+use jiff::Timestamp;
+use serde_json::Value;
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -16,6 +18,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
     &EventStrategy,
 )
 .short_names(const { &[text("ev")] })
+.columns(COLUMNS, row)
 .selectable_fields(
     const {
         &[
@@ -65,6 +68,12 @@ fn from_stored(event: &mut Object) {
         rename(event, stored, served);
     }
     event.set(&["apiVersion"], "events.k8s.io/v1".into());
+}
+
+fn row(event: &Object, now: Timestamp) -> Vec<Value> {
+    let mut stored = event.clone();
+    to_stored(&mut stored);
+    crate::resources::core::event::row(&stored, now)
 }
 
 fn rename(event: &mut Object, from: &str, to: &str) {

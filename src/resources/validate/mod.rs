@@ -1,4 +1,8 @@
-//! Rules that many kinds share, with Kubernetes' messages: names, metadata, labels. Must not know
-//! kinds.
+//! Rules that many kinds share, with Kubernetes' messages: metadata, labels, selectors. Must not
+//! know kinds.
 
-pub mod names;
+pub mod at;
+pub mod metadata;
+pub mod selector;
+
+pub use at::{At, Errors};

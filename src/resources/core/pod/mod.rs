@@ -1,13 +1,34 @@
 //! Pod: containers that share an address, and the kind that all others serve.
 
-use crate::meta::Object;
+mod columns;
+mod containers;
+pub mod defaults;
+mod diff;
+mod env;
+mod mounts;
+mod probes;
+mod qos;
+mod resources;
+mod scheduling;
+mod security;
+mod spec;
+mod update;
+mod volumes;
+mod warnings;
+
+pub(crate) use probes::port as validate_port;
+pub use qos::qos_class;
+pub(crate) use spec::validate as validate_spec;
+
+use crate::meta::{FieldError, Object};
 use crate::resources::def::{
     CONNECT_VERBS, FieldValue, PART_VERBS, PROXY_VERBS, ResourceDef, SelectableField, Subresource,
     Verb, text,
 };
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::Strategy;
-use serde_json::Value;
+use crate::resources::strategy::{Part, Strategy, keep, keep_all_but_status};
+use crate::resources::validate::{At, Errors};
+use serde_json::{Value, json};
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -35,6 +56,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
         ]
     },
 )
+.columns(columns::COLUMNS, columns::row)
 .selectable_fields(
     const {
         &[
@@ -66,11 +88,143 @@ fn pod_ips(pod: &Object) -> String {
 pub struct PodStrategy;
 
 impl Strategy for PodStrategy {
+    fn default(&self, pod: &mut Object) {
+        defaults::default_pod(pod);
+    }
+
+    fn prepare_for_create(&self, pod: &mut Object) {
+        let class = qos_class(pod.get(&["spec"]).unwrap_or(&Value::Null));
+        pod.set(&["status"], json!({"phase": "Pending", "qosClass": class}));
+        if has_gates(pod) {
+            let condition = json!({
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            });
+            pod.set(&["status", "conditions"], json!([condition]));
+        }
+    }
+
+    fn prepare_for_update(&self, part: Part, new: &mut Object, old: &Object) {
+        match part {
+            Part::Status => {
+                keep_all_but_status(new, old);
+                // Kubernetes: the status endpoint does not touch owner references.
+                match old.get(&["metadata", "ownerReferences"]) {
+                    Some(owners) => new.set(&["metadata", "ownerReferences"], owners.clone()),
+                    None => {
+                        new.remove(&["metadata", "ownerReferences"]);
+                    }
+                }
+                keep_qos_class(new, old);
+            }
+            Part::EphemeralContainers => {
+                let added = new.get(&["spec", "ephemeralContainers"]).cloned();
+                keep_all_but_metadata(new, old);
+                if let Some(added) = added {
+                    new.set(&["spec", "ephemeralContainers"], added);
+                }
+            }
+            _ => {
+                keep(new, old, "status");
+                if has_gates(old) && !has_gates(new) {
+                    drop_gated_condition(new);
+                }
+            }
+        }
+    }
+
+    fn validate(&self, pod: &Object) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        validate_spec(&At::of(pod, "spec"), &mut errors);
+        let ephemeral = pod.get(&["spec", "ephemeralContainers"]);
+        if ephemeral.is_some() {
+            let spec = At::of(pod, "spec");
+            let detail = "cannot be set on create";
+            errors.forbidden(&spec.field("ephemeralContainers"), detail);
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, part: Part, new: &Object, old: &Object) -> Vec<FieldError> {
+        let mut errors = match part {
+            Part::Status => return update::validate_status(new, old),
+            Part::EphemeralContainers => update::validate_ephemeral(new, old),
+            Part::Resize => update::validate_resize(new, old),
+            _ => update::validate(new, old),
+        };
+        if new.get(&["spec"]) != old.get(&["spec"]) {
+            let mut found = Errors::new();
+            validate_spec(&At::of(new, "spec"), &mut found);
+            errors.extend(found.0);
+        }
+        errors
+    }
+
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
+        match old {
+            Some(old) if old.get(&["spec"]) == new.get(&["spec"]) => Vec::new(),
+            _ => warnings::of(new),
+        }
+    }
+
     fn has_status(&self) -> bool {
         true
     }
 
     fn tracks_generation(&self) -> bool {
         true
+    }
+
+    fn grace_seconds(&self, pod: &Object, requested: Option<i64>) -> Option<i64> {
+        let own = pod.get(&["spec", "terminationGracePeriodSeconds"]);
+        let seconds = requested.or(own.and_then(Value::as_i64)).unwrap_or(0);
+        let unbound = pod.str_at(&["spec", "nodeName"]).is_empty();
+        let ended = matches!(pod.str_at(&["status", "phase"]), "Failed" | "Succeeded");
+        Some(match seconds {
+            _ if unbound || ended => 0,
+            // A negative period means the shortest that is graceful.
+            i64::MIN..0 => 1,
+            seconds => seconds,
+        })
+    }
+}
+
+fn has_gates(pod: &Object) -> bool {
+    let gates = pod.get(&["spec", "schedulingGates"]);
+    gates
+        .and_then(Value::as_array)
+        .is_some_and(|gates| !gates.is_empty())
+}
+
+/// The condition that says "gated" goes with the last gate.
+fn drop_gated_condition(pod: &mut Object) {
+    let Some(Value::Array(conditions)) = pod.get(&["status", "conditions"]).cloned() else {
+        return;
+    };
+    let gated = |c: &Value| c.get("reason").and_then(Value::as_str) == Some("SchedulingGated");
+    let kept: Vec<Value> = conditions.into_iter().filter(|c| !gated(c)).collect();
+    if kept.is_empty() {
+        pod.remove(&["status", "conditions"]);
+    } else {
+        pod.set(&["status", "conditions"], Value::Array(kept));
+    }
+}
+
+/// The class is decided at creation; a status writer that leaves it out does not lose it.
+fn keep_qos_class(new: &mut Object, old: &Object) {
+    if new.str_at(&["status", "qosClass"]).is_empty()
+        && let Some(class) = old.get(&["status", "qosClass"])
+    {
+        new.set(&["status", "qosClass"], class.clone());
+    }
+}
+
+fn keep_all_but_metadata(new: &mut Object, old: &Object) {
+    let metadata = new.remove(&["metadata"]);
+    *new = old.clone();
+    if let Some(metadata) = metadata {
+        new.set(&["metadata"], metadata);
     }
 }

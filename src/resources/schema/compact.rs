@@ -1,0 +1,181 @@
+//! From a JSON schema to nodes, once: types that kinds share are kept once for all. Built-in
+//! shapes come from the types of k8s-openapi, custom ones from their CustomResourceDefinition.
+
+use super::facts;
+use super::node::{Form, ListType, Merge, Node, Raw, Shape, Struct, StructRef};
+use parking_lot::Mutex;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const DEFINITIONS: &str = "#/$defs/";
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+
+/// Built-in types by full name. They are as many as the API has, and live as long as the process.
+static TYPES: Mutex<BTreeMap<String, Arc<StructRef>>> = Mutex::new(BTreeMap::new());
+
+/// The shape of a built-in kind.
+pub(super) fn builtin(generate: fn(&mut SchemaGenerator) -> schemars::Schema) -> Node {
+    let mut generator = SchemaGenerator::default();
+    let root = Value::from(generate(&mut generator));
+    let definitions = generator.take_definitions(true);
+    let mut types = TYPES.lock();
+    let fresh: Vec<(String, Value)> = definitions
+        .into_iter()
+        .filter(|(name, _)| !types.contains_key(name))
+        .collect();
+    for (name, _) in &fresh {
+        types.insert(name.clone(), Arc::new(StructRef::named(name)));
+    }
+    let compact = Compact {
+        types: Some(&types),
+    };
+    for (name, schema) in &fresh {
+        if let (Some(named), Value::Object(schema)) = (types.get(name), schema) {
+            let _ = named.body.set(compact.structure(name, schema));
+        }
+    }
+    compact.node(&root)
+}
+
+/// The shape of a custom resource, from a structural schema.
+pub(super) fn structural(schema: &Value) -> Node {
+    Compact { types: None }.node(schema)
+}
+
+struct Compact<'a> {
+    types: Option<&'a BTreeMap<String, Arc<StructRef>>>,
+}
+
+impl Compact<'_> {
+    fn node(&self, schema: &Value) -> Node {
+        let empty = Map::new();
+        let map = schema.as_object().unwrap_or(&empty);
+        Node {
+            description: text(map, "description").into(),
+            shape: self.shape(map),
+            merge: merge_of(map),
+        }
+    }
+
+    fn shape(&self, schema: &Map<String, Value>) -> Shape {
+        if let Some(name) = text_of(schema, "$ref").and_then(|r| r.strip_prefix(DEFINITIONS)) {
+            return self.named(name);
+        }
+        if flag(schema, "x-kubernetes-int-or-string") {
+            return Shape::IntOrString;
+        }
+        match text(schema, "type") {
+            "string" => Shape::String(match text(schema, "format") {
+                "byte" => Form::Bytes,
+                // A custom resource's times are plain strings with a check.
+                "date-time" if self.types.is_some() => Form::Time,
+                _ => Form::Plain,
+            }),
+            "integer" => Shape::Integer(text(schema, "format") != "int32"),
+            "number" => Shape::Number,
+            "boolean" => Shape::Boolean,
+            "array" => Shape::List(Box::new(self.node(member(schema, "items")))),
+            "object" => self.object(schema),
+            _ => Shape::Any,
+        }
+    }
+
+    fn object(&self, schema: &Map<String, Value>) -> Shape {
+        if flag(schema, "x-kubernetes-preserve-unknown-fields")
+            || flag(schema, "x-kubernetes-embedded-resource")
+        {
+            return Shape::AnyObject(Raw::Unnamed);
+        }
+        match (schema.get("properties"), schema.get("additionalProperties")) {
+            (None, Some(Value::Bool(true))) => Shape::AnyObject(Raw::Unnamed),
+            (None, Some(item @ Value::Object(_))) => Shape::Map(Box::new(self.node(item))),
+            _ => {
+                let named = StructRef::named("");
+                let _ = named.body.set(self.structure("", schema));
+                Shape::Struct(Arc::new(named))
+            }
+        }
+    }
+
+    fn named(&self, name: &str) -> Shape {
+        match name.rsplit('.').next().unwrap_or_default() {
+            "Quantity" => return Shape::Quantity,
+            "IntOrString" => return Shape::IntOrString,
+            "RawExtension" => return Shape::AnyObject(Raw::Extension),
+            "FieldsV1" => return Shape::AnyObject(Raw::Fields),
+            "JSON"
+            | "JSONSchemaPropsOrArray"
+            | "JSONSchemaPropsOrBool"
+            | "JSONSchemaPropsOrStringArray" => return Shape::Any,
+            "Time" if name.starts_with(META) => return Shape::String(Form::Time),
+            "MicroTime" if name.starts_with(META) => return Shape::String(Form::MicroTime),
+            _ => {}
+        }
+        match self.types.and_then(|types| types.get(name)) {
+            Some(named) => Shape::Struct(Arc::clone(named)),
+            None => Shape::Any,
+        }
+    }
+
+    fn structure(&self, name: &str, schema: &Map<String, Value>) -> Struct {
+        let facts = facts::of(name);
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let mut fields: Vec<(Box<str>, Node)> = properties
+            .into_iter()
+            .flatten()
+            .map(|(field, schema)| {
+                let mut node = self.node(schema);
+                if let Some(merge) = facts.and_then(|facts| facts.get(field.as_str())) {
+                    node.merge = merge.clone();
+                }
+                (field.as_str().into(), node)
+            })
+            .collect();
+        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let required = schema.get("required").and_then(Value::as_array);
+        Struct {
+            description: text(schema, "description").to_owned(),
+            fields,
+            required: strings(required),
+            atomic: facts.is_some_and(|facts| facts.contains_key(".")),
+        }
+    }
+}
+
+/// The merge facts that a custom resource's schema carries itself.
+fn merge_of(schema: &Map<String, Value>) -> Merge {
+    let keys = schema.get("x-kubernetes-list-map-keys");
+    Merge {
+        list: match text(schema, "x-kubernetes-list-type") {
+            "atomic" => Some(ListType::Atomic),
+            "set" => Some(ListType::Set),
+            "map" => Some(ListType::Map(strings(keys.and_then(Value::as_array)))),
+            _ => None,
+        },
+        atomic: text(schema, "x-kubernetes-map-type") == "atomic",
+        ..Merge::default()
+    }
+}
+
+fn strings(list: Option<&Vec<Value>>) -> Vec<Box<str>> {
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(Into::into).collect()
+}
+
+fn text_of<'a>(schema: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    schema.get(name).and_then(Value::as_str)
+}
+
+fn text<'a>(schema: &'a Map<String, Value>, name: &str) -> &'a str {
+    text_of(schema, name).unwrap_or_default()
+}
+
+fn flag(schema: &Map<String, Value>, name: &str) -> bool {
+    schema.get(name) == Some(&Value::Bool(true))
+}
+
+fn member<'a>(schema: &'a Map<String, Value>, name: &str) -> &'a Value {
+    schema.get(name).unwrap_or(&Value::Null)
+}
