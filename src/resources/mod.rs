@@ -8,6 +8,7 @@ pub mod core;
 mod def;
 pub mod events;
 mod lifecycle;
+pub mod openapi;
 pub mod schema;
 mod scheme;
 mod strategy;

@@ -135,10 +135,15 @@ impl Compact<'_> {
             .collect();
         fields.sort_by(|(a, _), (b, _)| a.cmp(b));
         let required = schema.get("required").and_then(Value::as_array);
+        let mut required = strings(required);
+        // The types of k8s-openapi always have their metadata; Kubernetes does not ask for it.
+        if self.types.is_some() && properties.is_some_and(|p| p.contains_key("apiVersion")) {
+            required.retain(|field| field.as_ref() != "metadata");
+        }
         Struct {
             description: text(schema, "description").to_owned(),
             fields,
-            required: strings(required),
+            required,
             atomic: facts.is_some_and(|facts| facts.contains_key(".")),
         }
     }

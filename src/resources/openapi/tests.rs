@@ -1,0 +1,131 @@
+//! The documents are whole: every reference leads somewhere, and what clients look for is there.
+
+use super::*;
+use crate::resources::Scheme;
+use serde_json::{Value, json};
+
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                found.push(reference.clone());
+            }
+            map.values().for_each(|value| references(value, found));
+        }
+        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+fn assert_closed(document: &Value) {
+    let mut found = Vec::new();
+    references(document, &mut found);
+    assert!(found.len() > 30);
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(
+            document.pointer(pointer).is_some_and(Value::is_object),
+            "{reference}"
+        );
+    }
+}
+
+#[test]
+fn documents_are_closed_and_name_kinds() {
+    let scheme = Scheme::builtin();
+    let v2 = v2::document(&scheme, "v1.36.2");
+    assert_closed(&v2);
+    let pod = &v2["definitions"]["io.k8s.api.core.v1.Pod"];
+    assert_eq!(
+        pod["x-kubernetes-group-version-kind"],
+        json!([{"group": "", "kind": "Pod", "version": "v1"}])
+    );
+    assert!(pod.get("required").is_none());
+    let spec = &v2["definitions"]["io.k8s.api.core.v1.PodSpec"];
+    assert_eq!(spec["required"], json!(["containers"]));
+    let containers = &spec["properties"]["containers"];
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    assert_eq!(containers["x-kubernetes-list-map-keys"], json!(["name"]));
+    assert_eq!(
+        spec["properties"]["volumes"]["x-kubernetes-patch-strategy"],
+        "merge,retainKeys"
+    );
+    let patch = &v2["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
+    assert_eq!(patch["operationId"], "patchCoreV1NamespacedPod");
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Pod");
+    let named = |p: &Value| p["name"] == "dryRun";
+    assert!(patch["parameters"].as_array().unwrap().iter().any(named));
+    for (path, group, version) in v3::documents(&scheme) {
+        let document = v3::document(&scheme, &group, &version, "v1.36.2");
+        assert_closed(&document);
+        assert!(!document["paths"].as_object().unwrap().is_empty(), "{path}");
+    }
+    let index = v3::index(&scheme, |_| "h".to_owned());
+    assert_eq!(
+        index["paths"]["api/v1"]["serverRelativeURL"],
+        "/openapi/v3/api/v1?hash=h"
+    );
+}
+
+/// Fields of a protobuf message: number and content.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = bytes[0];
+            *bytes = &bytes[1..];
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return value;
+            }
+        }
+    }
+    let mut fields = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        if key & 7 == 0 {
+            let value = varint(&mut bytes);
+            fields.push((key >> 3, value.to_string().into_bytes()));
+            continue;
+        }
+        assert_eq!(key & 7, 2);
+        let length = usize::try_from(varint(&mut bytes)).unwrap();
+        fields.push((key >> 3, bytes[..length].to_vec()));
+        bytes = &bytes[length..];
+    }
+    fields
+}
+
+fn only(bytes: &[u8], number: u64) -> Vec<Vec<u8>> {
+    let fields = fields(bytes).into_iter();
+    fields
+        .filter(|(n, _)| *n == number)
+        .map(|(_, b)| b)
+        .collect()
+}
+
+#[test]
+fn the_protobuf_form_says_the_same() {
+    let document = v2::document(&Scheme::builtin(), "v1.36.2");
+    let bytes = v2_proto::encode(&document);
+    assert_eq!(only(&bytes, 1), [b"2.0".to_vec()]);
+    let paths = only(&only(&bytes, 8)[0], 2);
+    assert_eq!(paths.len(), document["paths"].as_object().unwrap().len());
+    let definitions = only(&only(&bytes, 9)[0], 1);
+    assert_eq!(
+        definitions.len(),
+        document["definitions"].as_object().unwrap().len()
+    );
+    let pod = definitions
+        .iter()
+        .find(|d| only(d, 1)[0] == b"io.k8s.api.core.v1.Pod")
+        .unwrap();
+    let schema = &only(pod, 2)[0];
+    let extension = &only(schema, 31)[0];
+    assert_eq!(only(extension, 1)[0], b"x-kubernetes-group-version-kind");
+    let yaml = only(&only(extension, 2)[0], 2);
+    assert_eq!(yaml[0], br#"[{"group":"","kind":"Pod","version":"v1"}]"#);
+    let properties = only(&only(schema, 25)[0], 1);
+    assert_eq!(properties.len(), 5);
+}
