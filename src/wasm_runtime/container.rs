@@ -5,7 +5,7 @@ use super::engine::Engines;
 use super::exit::Exit;
 use super::http_server;
 use super::launch::{ContainerConfig, Launch, Seat};
-use super::limits::ContainerMemory;
+use super::limits::{ContainerMemory, HOSTCALL_FUEL};
 use super::meter::{Meter, Metered, PollStart};
 use super::module::{Linked, LinkedComponent, Module, Run};
 use super::net_use::NetUse;
@@ -232,6 +232,7 @@ async fn attempt(launch: &Launch, seat: &Seat, poll: &Arc<PollStart>) -> wasmtim
             let mut store = launch
                 .core_store(engine, poll)
                 .map_err(wasmtime::Error::new)?;
+            store.data_mut().reserve_listeners(HOSTCALL_FUEL).await?;
             let instance = pre.instantiate_async(&mut store).await?;
             let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
             start.call_async(&mut store, ()).await?;

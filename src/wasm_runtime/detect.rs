@@ -68,7 +68,7 @@ struct Found {
     handler3: bool,
     exports: Vec<String>,
     types: Vec<usize>,
-    wasmedge_accept: bool,
+    accept: Option<AcceptAbi>,
 }
 
 impl Found {
@@ -122,8 +122,10 @@ impl Found {
             && import.name == "sock_accept"
             && let TypeRef::Func(index) = import.ty
         {
-            let parameters = self.types.get(index as usize);
-            self.wasmedge_accept = parameters == Some(&2);
+            self.accept = Some(match self.types.get(index as usize) {
+                Some(2) => AcceptAbi::WasmEdge,
+                _ => AcceptAbi::Standard,
+            });
         }
     }
 
@@ -153,16 +155,11 @@ impl Found {
             (true, true, true) => World::CliRunAndHttpHandler,
             _ => return Err(RuntimeError::NoEntry(self.why_not())),
         };
-        let accept = if self.wasmedge_accept {
-            AcceptAbi::WasmEdge
-        } else {
-            AcceptAbi::Standard
-        };
         Ok(Detected {
             world,
             run_is_async: !self.run2,
             handler_is_async: !self.handler2,
-            accept,
+            accept: self.accept.unwrap_or(AcceptAbi::None),
             poolable,
         })
     }
@@ -220,7 +217,7 @@ mod tests {
     fn worlds_are_told_from_exports() {
         let core = detect_wat(r#"(module (func (export "_start")))"#).unwrap();
         assert_eq!(core.world, World::Preview1Command);
-        assert_eq!(core.accept, AcceptAbi::Standard);
+        assert_eq!(core.accept, AcceptAbi::None);
         assert!(core.poolable);
         let edge = detect_wat(
             r#"(module (import "wasi_snapshot_preview1" "sock_accept"

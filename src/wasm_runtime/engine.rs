@@ -245,7 +245,7 @@ impl Tiered {
     pub(super) fn modules(&self, abi: AcceptAbi) -> Result<&Linker<preview1::State>, RuntimeError> {
         let [standard, wasmedge] = &self.modules;
         let cell = match abi {
-            AcceptAbi::Standard => standard,
+            AcceptAbi::None | AcceptAbi::Standard => standard,
             AcceptAbi::WasmEdge => wasmedge,
         };
         if let Some(linker) = cell.get() {

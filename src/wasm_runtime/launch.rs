@@ -7,7 +7,7 @@ use super::limits::{ContainerMemory, HOSTCALL_FUEL, Limiter, MemoryBudget, RANDO
 use super::meter::{Meter, PollStart};
 use super::module::{Linked, Module};
 use super::net_use::NetUse;
-use super::preview1;
+use super::preview1::{self, AcceptAbi};
 use super::state::State;
 use super::stdio::{Input, Output, OutputSink};
 use crate::net::PodNet;
@@ -132,10 +132,15 @@ impl Launch {
         poll: &Arc<PollStart>,
     ) -> Result<Store<preview1::State>, RuntimeError> {
         let mut builder = self.builder()?;
-        let sockets = preview1::Sockets::new(&self.net, &self.config.tcp_ports);
-        builder.envs(&sockets.env(self.config.mounts.len()));
-        let wasi = builder.build_p1();
-        let state = preview1::State::new(wasi, sockets, self.limiter(), self.config.mounts.len());
+        let ports = match self.module.accept() {
+            AcceptAbi::Standard => self.config.tcp_ports.as_slice(),
+            AcceptAbi::None | AcceptAbi::WasmEdge => &[],
+        };
+        let folders = self.config.mounts.len();
+        let sockets = preview1::Sockets::new(&self.net, self.stdin.clone(), ports, folders)
+            .map_err(|error| RuntimeError::Setup(error.to_string()))?;
+        builder.envs(&sockets.env());
+        let state = preview1::State::new(builder.build_p1(), sockets, self.limiter());
         let mut store = Store::new(engine, state);
         store.limiter(preview1::State::limiter);
         self.prepare(&mut store, poll);

@@ -4,7 +4,7 @@
 use super::detect::{Detected, World};
 use super::engine::{Engines, TierIndex, Tiered};
 use super::error::{RuntimeError, chain};
-use super::preview1;
+use super::preview1::{self, AcceptAbi};
 use super::state::State;
 use crate::stdx::Digest;
 use bytes::Bytes;
@@ -83,6 +83,10 @@ impl Module {
     /// The digest of the wasm binary.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    pub(super) fn accept(&self) -> AcceptAbi {
+        self.detected.accept
     }
 
     pub(super) fn poolable(&self) -> bool {

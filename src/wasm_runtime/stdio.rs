@@ -134,7 +134,8 @@ impl Input {
         readers.into_iter().chain(writers).for_each(Waker::wake);
     }
 
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when a read would not wait.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.0.lock();
         if queue.bytes > 0 || queue.closed {
             return Poll::Ready(());

@@ -708,3 +708,117 @@ async fn a_handlers_memory_instances_and_impatient_clients_are_bounded() {
     }
     assert_eq!(lab.budget.used(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_serves_on_the_listener_that_it_is_handed() {
+    let lab = Lab::new();
+    let module = lab.module(TOOL1).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (n, mounts) in [(1, 0), (2, 1), (3, 2)] {
+        let pod = lab.pod(n);
+        let fd = (3 + mounts).to_string();
+        let (mut config, log) = lab.config(&pod, &["echo-fd", &fd]);
+        config.tcp_ports = vec![8080];
+        config.mounts = (0..mounts)
+            .map(|n| Mount {
+                host: folder.path().into(),
+                guest: format!("/data{n}"),
+                read_only: true,
+            })
+            .collect();
+        let container = lab.runtime.start(&module, config).unwrap();
+        log.shows("listening").await;
+        let mut kept = Vec::new();
+        for n in 0..40 {
+            let mut conn = lab.dial(&format!("{}:8080", pod.addresses()[0])).await;
+            if n % 2 == 0 {
+                conn.abort();
+            } else {
+                assert_eq!(ask(&mut conn, b"hello").await, b"hello");
+                kept.push(conn);
+            }
+        }
+        for conn in &mut kept {
+            assert_eq!(ask(conn, &[7; 30_000]).await, [7; 30_000]);
+        }
+        container.request_stop();
+        drop(kept);
+        assert_eq!(container.wait().await.code, 143, "{}", log.text());
+    }
+    let pod = lab.pod(9);
+    let (mut config, log) = lab.config(&pod, &["print"]);
+    config.tcp_ports = vec![80, 81];
+    lab.runtime.start(&module, config).unwrap().wait().await;
+    let text = log.text();
+    assert!(text.contains(r#"("LISTEN_FDS", "2")"#), "{text}");
+    assert!(text.contains(r#"("LISTEN_FDS_FIRST", "3")"#), "{text}");
+    assert!(text.contains(r#"("LISTEN_FDNAMES", "80:81")"#), "{text}");
+}
+
+/// Opens, binds, listens, accepts, echoes one message and ends, by WasmEdge's calls; then asks
+/// itself whether the peer's port was told.
+const WASMEDGE_ECHO: &str = r#"(module
+  (import "wasi_snapshot_preview1" "sock_open" (func $open (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_bind" (func $bind (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_listen" (func $listen (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_recv"
+    (func $recv (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_send"
+    (func $send (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_getpeeraddr"
+    (func $peer (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  ;; 0: descriptor; 8: address {pointer 16, length 4}; 16: 0.0.0.0; 32: iovec {64, 1000}; 40: length
+  (data (i32.const 8) "\10\00\00\00\04\00\00\00")
+  (data (i32.const 32) "\40\00\00\00\e8\03\00\00")
+  (func $must (param i32) (if (local.get 0) (then (call $exit (local.get 0)))))
+  (func (export "_start")
+    (call $must (call $open (i32.const 1) (i32.const 2) (i32.const 0)))
+    (call $must (call $bind (i32.load (i32.const 0)) (i32.const 8) (i32.const 7)))
+    (call $must (call $listen (i32.load (i32.const 0)) (i32.const 8)))
+    (call $must (call $accept (i32.load (i32.const 0)) (i32.const 4)))
+    (call $must (call $recv (i32.load (i32.const 4)) (i32.const 32) (i32.const 1) (i32.const 0)
+      (i32.const 40) (i32.const 44)))
+    (i32.store (i32.const 36) (i32.load (i32.const 40)))
+    (call $must (call $send (i32.load (i32.const 4)) (i32.const 32) (i32.const 1) (i32.const 0)
+      (i32.const 40)))
+    (call $must (call $peer (i32.load (i32.const 4)) (i32.const 8) (i32.const 48) (i32.const 52)))
+    (if (i32.ne (i32.load (i32.const 48)) (i32.const 4)) (then (call $exit (i32.const 99))))
+    (if (i32.eqz (i32.load (i32.const 52))) (then (call $exit (i32.const 98))))))"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wasmedges_socket_calls_are_served_and_wrong_pointers_are_errors() {
+    let lab = Lab::new();
+    let pod = lab.pod(1);
+    let (container, _) = lab.start(&wat(WASMEDGE_ECHO), &pod, &[]).await;
+    while pod.open_listeners() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut conn = lab.dial("10.1.0.1:7").await;
+    assert_eq!(ask(&mut conn, b"edge").await, b"edge");
+    assert_eq!(container.wait().await.code, 0);
+    // EFAULT (21), and EBADF's kin for what is no socket (57).
+    for (call, code) in [
+        (
+            "(call $bind (i32.const 5) (i32.const -4) (i32.const 80))",
+            21,
+        ),
+        (
+            "(call $open (i32.const 1) (i32.const 2) (i32.const -1))",
+            21,
+        ),
+        ("(call $listen (i32.const 5) (i32.const 8))", 57),
+    ] {
+        let imports = r#"
+          (import "wasi_snapshot_preview1" "sock_open" (func $open (param i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "sock_bind" (func $bind (param i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "sock_listen" (func $listen (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))"#;
+        let (exit, _) = lab
+            .run(&core(imports, &format!("(call $exit {call})")), &[])
+            .await;
+        assert_eq!(exit.code, code, "{call}");
+    }
+}
