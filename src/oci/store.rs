@@ -26,6 +26,9 @@ const REMEMBERED_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct ImageStore {
     pub(super) disk: Disk,
+    /// Images that are read and never changed: those of the user's own data directory, under a
+    /// store in memory.
+    below: Option<Arc<ImageStore>>,
     bundled: Vec<BundledImage>,
     resolved: Mutex<HashMap<Digest, Arc<Resolved>>>,
     pub(super) pulls: pull::Flights,
@@ -59,6 +62,24 @@ impl ImageStore {
     /// Opens the store in `dir`, or one in memory, which makes a private temporary folder only
     /// when something is stored and removes it when it is dropped.
     pub fn open(dir: Option<&Path>, bundled: &'static [Bundled]) -> Result<Arc<Self>, ImageError> {
+        Self::over(Disk::open(dir)?, None, bundled)
+    }
+
+    /// Opens a store in memory that also finds the images loaded in `dir`, if there is such a
+    /// folder: what was built on this machine runs in a cluster that leaves nothing behind.
+    pub fn open_over(dir: &Path, bundled: &'static [Bundled]) -> Result<Arc<Self>, ImageError> {
+        let below = match dir.join("refs").is_dir() {
+            true => Some(Self::open(Some(dir), &[])?),
+            false => None,
+        };
+        Self::over(Disk::open(None)?, below, bundled)
+    }
+
+    fn over(
+        disk: Disk,
+        below: Option<Arc<Self>>,
+        bundled: &'static [Bundled],
+    ) -> Result<Arc<Self>, ImageError> {
         let made = |def: &'static Bundled| {
             let names: Result<Vec<_>, _> = def.names.iter().map(|n| Reference::parse(n)).collect();
             Ok(BundledImage {
@@ -68,7 +89,8 @@ impl ImageStore {
             })
         };
         Ok(Arc::new(Self {
-            disk: Disk::open(dir)?,
+            disk,
+            below,
             bundled: bundled
                 .iter()
                 .map(made)
@@ -89,6 +111,11 @@ impl ImageStore {
                 }
                 done => return done.map(Some),
             }
+        }
+        if let Some(below) = &self.below
+            && let Some(image) = below.get(reference)?
+        {
+            return Ok(Some(image));
         }
         self.bundled_image(reference)
     }

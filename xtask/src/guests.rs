@@ -1,5 +1,5 @@
-//! `cargo xtask guests [--check]`: builds the example guests for wasm32-wasip2 and puts the files
-//! where the product embeds them, or (`--check`) compares them with what is committed.
+//! `cargo xtask guests [--check]`: builds the guests of the examples and the tests and puts the
+//! files where they are embedded, or (`--check`) compares them with what is committed.
 //!
 //! The bytes must not depend on where the sources lie: paths are remapped, and each guest is
 //! locked to its own Cargo.lock. They do depend on the compiler; the committed files are made
@@ -9,15 +9,72 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The guests: folder in `examples/` and the file that cargo makes of it.
-const GUESTS: &[(&str, &str)] = &[
-    ("wasm-echo", "wasm-echo.wasm"),
-    ("wasm-http", "wasm_http.wasm"),
-    ("wasm-nginx", "wasm-nginx.wasm"),
+/// A guest: where its package lies, what cargo makes of it for which target, and where that goes.
+struct Guest {
+    folder: &'static str,
+    target: &'static str,
+    built: &'static str,
+    prebuilt: &'static str,
+}
+
+/// WASI 0.2.
+const P2: &str = "wasm32-wasip2";
+/// WASI preview 1.
+const P1: &str = "wasm32-wasip1";
+
+/// All guests that are committed.
+const GUESTS: &[Guest] = &[
+    guest(
+        "examples/wasm-echo",
+        P2,
+        "wasm-echo.wasm",
+        "examples/wasm-echo/prebuilt/wasm-echo.wasm",
+    ),
+    guest(
+        "examples/wasm-http",
+        P2,
+        "wasm_http.wasm",
+        "examples/wasm-http/prebuilt/wasm-http.wasm",
+    ),
+    guest(
+        "examples/wasm-nginx",
+        P2,
+        "wasm-nginx.wasm",
+        "examples/wasm-nginx/prebuilt/wasm-nginx.wasm",
+    ),
+    guest(
+        "tests/guests/http",
+        P2,
+        "http.wasm",
+        "tests/guests/prebuilt/http.wasm",
+    ),
+    guest(
+        "tests/guests/tool",
+        P2,
+        "tool.wasm",
+        "tests/guests/prebuilt/tool-p2.wasm",
+    ),
+    guest(
+        "tests/guests/tool",
+        P1,
+        "tool.wasm",
+        "tests/guests/prebuilt/tool-p1.wasm",
+    ),
 ];
 
-/// The target of the guests.
-const TARGET: &str = "wasm32-wasip2";
+const fn guest(
+    folder: &'static str,
+    target: &'static str,
+    built: &'static str,
+    prebuilt: &'static str,
+) -> Guest {
+    Guest {
+        folder,
+        target,
+        built,
+        prebuilt,
+    }
+}
 
 /// The linked toolchain of machines on which rustup cannot fetch the target.
 const LINKED: &str = "wkube-wasm";
@@ -40,19 +97,15 @@ pub fn task(args: &[String]) -> Result<(), String> {
 fn run(root: &Path, check: bool) -> Result<(), String> {
     let toolchain = toolchain()?;
     let mut stale = Vec::new();
-    for (name, file) in GUESTS {
-        let folder = root.join("examples").join(name);
-        let built = build(root, &folder, file, toolchain.as_deref())?;
-        let prebuilt = folder.join("prebuilt").join(format!("{name}.wasm"));
+    for guest in GUESTS {
+        let built = build(root, guest, toolchain.as_deref())?;
+        let prebuilt = root.join(guest.prebuilt);
         let bytes = std::fs::read(&built).map_err(|e| format!("{}: {e}", built.display()))?;
         let same = std::fs::read(&prebuilt).is_ok_and(|have| have == bytes);
-        println!(
-            "{name}: {} bytes{}",
-            bytes.len(),
-            if same { "" } else { ", changed" }
-        );
+        let changed = if same { "" } else { ", changed" };
+        println!("{}: {} bytes{changed}", guest.prebuilt, bytes.len());
         if !same && check {
-            stale.push(*name);
+            stale.push(guest.prebuilt);
         } else if !same {
             std::fs::write(&prebuilt, bytes).map_err(|e| format!("{}: {e}", prebuilt.display()))?;
         }
@@ -75,17 +128,12 @@ fn toolchain() -> Result<Option<String>, String> {
         return Ok(Some(LINKED.to_owned()));
     }
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]));
-    let std = |root: String| {
-        PathBuf::from(root)
-            .join("lib/rustlib")
-            .join(TARGET)
-            .join("lib")
-    };
+    let std = |root: String| PathBuf::from(root).join("lib/rustlib").join(P2).join("lib");
     if sysroot.map(std).is_some_and(|std| std.is_dir()) {
         return Ok(None);
     }
     Err(format!(
-        "no toolchain here builds for {TARGET}: run `rustup target add {TARGET}`, or link one \
+        "no toolchain here builds for {P2}: run `rustup target add {P2} {P1}`, or link one \
          that does as `{LINKED}` (rustup toolchain link {LINKED} FOLDER)."
     ))
 }
@@ -102,12 +150,8 @@ fn output(command: &mut Command) -> Option<String> {
 }
 
 /// Builds one guest in a target folder apart from the user's own; answers the built file.
-fn build(
-    root: &Path,
-    folder: &Path,
-    file: &str,
-    toolchain: Option<&str>,
-) -> Result<PathBuf, String> {
+fn build(root: &Path, guest: &Guest, toolchain: Option<&str>) -> Result<PathBuf, String> {
+    let folder = root.join(guest.folder);
     let target = root.join("target").join("guests");
     let mut cargo = Command::new("cargo");
     cargo.args(toolchain.map(|name| format!("+{name}")));
@@ -117,9 +161,9 @@ fn build(
         "--release",
         "--locked",
         "--target",
-        TARGET,
+        guest.target,
     ]);
-    cargo.current_dir(folder);
+    cargo.current_dir(&folder);
     // What this task inherits from cargo would choose the compiler of wkube for the guests.
     for name in [
         "RUSTUP_TOOLCHAIN",
@@ -130,12 +174,12 @@ fn build(
         cargo.env_remove(name);
     }
     cargo.env("CARGO_TARGET_DIR", &target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remaps(folder));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", remaps(&folder));
     let status = cargo.status().map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {
         return Err(format!("building {} failed", folder.display()));
     }
-    Ok(target.join(TARGET).join("release").join(file))
+    Ok(target.join(guest.target).join("release").join(guest.built))
 }
 
 /// Flags that take this machine's folders out of the output.

@@ -14,7 +14,7 @@ type Task = (
 
 const TASKS: &[Task] = &[(
     "guests",
-    "build the example guests that the binary carries; --check compares",
+    "build the guests of the examples and the tests; --check compares",
     guests::task,
 )];
 

@@ -228,3 +228,24 @@ fn hostile_archives_do_no_harm() {
         Err(ImageError::TooLarge { .. })
     ));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever is changed in an archive: it loads or it is refused, and nothing lies beside.
+    #[test]
+    fn damaged_archives_are_loaded_or_refused(
+        changes in proptest::collection::vec((0usize..12_000, proptest::num::u8::ANY), 1..8),
+        packed: bool,
+    ) {
+        let mut archive = docker("wasi", "layer/layer.tar", &[]);
+        if packed {
+            archive = gzip(&archive);
+        }
+        for (at, byte) in changes {
+            let at = at % archive.len();
+            archive[at] = byte;
+        }
+        let _ = load(&archive, None);
+    }
+}

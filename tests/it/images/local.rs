@@ -226,3 +226,24 @@ fn a_store_in_memory_leaves_nothing() {
                 .exists()
     );
 }
+
+#[test]
+fn a_store_in_memory_finds_what_was_loaded_and_leaves_it_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hello.wat");
+    std::fs::write(&file, HELLO).unwrap();
+    let images = dir.path().join("images");
+    // There need be no folder, and none is made.
+    let store = ImageStore::open_over(&images, BUNDLED).unwrap();
+    assert!(store.get(&name("a")).unwrap().is_none() && !images.exists());
+    let built = open(&images).build(&file, &[name("a")]).unwrap();
+    let before = files(&images);
+    let store = ImageStore::open_over(&images, BUNDLED).unwrap();
+    assert_eq!(store.get(&name("a")).unwrap().unwrap(), built);
+    std::fs::write(&file, "(component)").unwrap();
+    let other = store.build(&file, &[name("a"), name("b")]).unwrap();
+    assert_eq!(store.get(&name("a")).unwrap().unwrap().digest, other.digest);
+    store.remove(&name("a")).unwrap();
+    assert_eq!(store.get(&name("a")).unwrap().unwrap(), built);
+    assert_eq!(files(&images), before);
+}
