@@ -16,10 +16,15 @@ use tokio::task::AbortHandle;
 
 /// A pod's socket as the outside sees it.
 pub(super) struct Outside {
-    socket: Arc<tokio::net::UdpSocket>,
+    /// Sends without asking tokio, which would not know yet that a new socket is writable.
+    sender: std::net::UdpSocket,
     peers: Arc<Mutex<Peers>>,
     receiver: AbortHandle,
 }
+
+/// Failures in a row after which a kernel socket is not listened to any more: single ones are those
+/// of datagrams that were sent (nobody there), which UDP does not promise to tell.
+const MAX_RECEIVE_FAILURES: u32 = 16;
 
 /// Whom the pod has sent to: the kernel's address and the one that the pod knows.
 type Peers = VecDeque<(SocketAddr, SocketAddr)>;
@@ -50,7 +55,7 @@ pub(super) fn send(
             at
         }
     };
-    match outside.socket.try_send_to(bytes, at) {
+    match outside.sender.send_to(bytes, at) {
         Ok(_) => Ok(()),
         // The kernel's queue is full: datagrams may be lost.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -67,29 +72,27 @@ fn open(from: &Arc<UdpSocket>) -> io::Result<Outside> {
     };
     let socket = std::net::UdpSocket::bind(any)?;
     socket.set_nonblocking(true)?;
-    let socket = Arc::new(tokio::net::UdpSocket::from_std(socket)?);
+    let sender = socket.try_clone()?;
+    let socket = tokio::net::UdpSocket::from_std(socket)?;
     let peers = Arc::default();
-    let task = receive(socket.clone(), Arc::clone(&peers), Arc::downgrade(from));
+    let task = receive(socket, Arc::clone(&peers), Arc::downgrade(from));
     let receiver = handle.spawn(task).abort_handle();
     Ok(Outside {
-        socket,
+        sender,
         peers,
         receiver,
     })
 }
 
-async fn receive(
-    socket: Arc<tokio::net::UdpSocket>,
-    peers: Arc<Mutex<Peers>>,
-    to: Weak<UdpSocket>,
-) {
+async fn receive(socket: tokio::net::UdpSocket, peers: Arc<Mutex<Peers>>, to: Weak<UdpSocket>) {
     let mut buffer = vec![0; MAX_DATAGRAM];
-    loop {
-        // Errors are those of datagrams that were sent (nobody there): UDP promises nothing.
+    let mut failures = 0;
+    while failures < MAX_RECEIVE_FAILURES {
         let Ok((count, from)) = socket.recv_from(&mut buffer).await else {
-            tokio::task::yield_now().await;
+            failures += 1;
             continue;
         };
+        failures = 0;
         let Some(to) = to.upgrade() else {
             return;
         };
