@@ -1,1 +1,0 @@
-//! The node agent with the mock runtime.
