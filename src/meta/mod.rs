@@ -1,6 +1,7 @@
 //! What is on the wire and on disk: objects, names, selectors, patches, field ownership, Status,
 //! watch frames. Must never do I/O, spawn or read the clock; pure functions over values.
 
+pub mod apply;
 mod error;
 pub mod fields;
 mod gvk;
