@@ -13,6 +13,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+/// Bytes of code that are kept; of more the oldest goes.
+const CODE_BYTES_MAX: u64 = 4 << 30;
+
 /// A folder of compiled code.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
@@ -99,7 +102,36 @@ impl Cache {
         let note = serde_json::to_vec(&note).map_err(|e| RuntimeError::Setup(e.to_string()))?;
         write_atomic(&code_path, code, 0o600).map_err(|e| RuntimeError::io(&code_path, &e))?;
         write_atomic(&note_path, &note, 0o600).map_err(|e| RuntimeError::io(&note_path, &e))?;
+        self.shrink(&code_path, CODE_BYTES_MAX);
         Ok(Code::File(code_path))
+    }
+
+    /// Removes the oldest code beyond `max` bytes, but never `newest`. What is mapped stays mapped.
+    fn shrink(&self, newest: &Path, max: u64) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            return;
+        };
+        let code = entries.flatten().filter_map(|entry| {
+            let path = entry.path();
+            let meta = entry.metadata().ok()?;
+            let is_code = path.extension().is_some_and(|kind| kind == "code");
+            is_code.then_some((meta.modified().ok()?, meta.len(), path))
+        });
+        let mut code: Vec<_> = code.collect();
+        code.sort();
+        let mut total: u64 = code.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, path) in code {
+            if total <= max {
+                break;
+            }
+            if path == newest {
+                continue;
+            }
+            // The note first: code without a note is unused, and gone with the next line.
+            let _ = std::fs::remove_file(path.with_extension("note"));
+            let _ = std::fs::remove_file(&path);
+            total -= bytes;
+        }
     }
 }
 
@@ -114,5 +146,29 @@ fn digest_of(mut file: File) -> std::io::Result<(Digest, u64)> {
         };
         hasher.update(part);
         total += read as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wasm_runtime::detect::detect;
+
+    #[test]
+    fn the_oldest_code_goes_when_there_is_too_much() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path(), "engine".into()).unwrap();
+        let wasm = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+        let detected = detect(&wasm).unwrap();
+        let digests: Vec<Digest> = (0..3u8).map(|n| Digest::of(&[n])).collect();
+        for digest in &digests {
+            cache.keep(digest, &detected, &[0; 1000]).unwrap();
+        }
+        let (newest, _) = cache.paths(&digests[2]);
+        cache.shrink(&newest, 1500);
+        assert!(cache.find(&digests[2]).is_some());
+        assert!(cache.find(&digests[0]).is_none());
+        assert!(cache.find(&digests[1]).is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

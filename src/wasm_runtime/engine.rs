@@ -32,12 +32,15 @@ const POOLS: [usize; 3] = [64, 512, 2_048];
 const RESERVATION_LARGE: u64 = 4 << 30;
 /// The same on machines with small address spaces (39 bits on many ARM boards).
 const RESERVATION_SMALL: u64 = 64 << 20;
+/// Pools up to this size keep the memory of free slots resident: sandboxes that come and go start
+/// in a tenth of the time. Larger ones are for crowds, and give everything back afterwards.
+const WARM_POOL_MAX: usize = 64;
 /// Bytes of a linear memory that stay resident in a free slot and are reset by copying.
-const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 /// The same for tables.
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
 /// Free slots that stay warm in each pool.
-const WARM_SLOTS: u32 = 64;
+const WARM_SLOTS: u32 = 32;
 /// Elements of a table that fits the pool. Python and Go guests need about 6,000.
 const POOL_TABLE_ELEMENTS: usize = 20_000;
 
@@ -200,6 +203,7 @@ impl Engines {
             .wasm_component_model_async(true);
         if let Some(slots) = slots {
             let pool = pool(slots, self.reservation);
+            config.async_stack_zeroing(slots > WARM_POOL_MAX);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
         let engine = Engine::new(&config)?;
@@ -287,9 +291,11 @@ fn pool(slots: usize, reservation: u64) -> PoolingAllocationConfig {
         .table_elements(POOL_TABLE_ELEMENTS)
         .max_tables_per_module(8)
         .max_unused_warm_slots(WARM_SLOTS)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
         .pagemap_scan(Enabled::Auto);
+    if slots as usize <= WARM_POOL_MAX {
+        pool.linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+            .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
+    }
     pool
 }
 

@@ -235,14 +235,15 @@ impl Handlers {
             }
         }
         let poll = Arc::new(PollStart::default());
+        let began = poll.clone();
         let meter = self.launch.meter.clone();
         let handlers = self.clone();
         let (tell, told) = oneshot::channel();
         let worker = async move {
             let Ok(me) = told.await else { return };
-            handlers.work(job, me, &poll.clone()).await;
+            handlers.work(job, me, &began).await;
         };
-        let worker = Metered::new(worker, meter, Arc::new(PollStart::default()));
+        let worker = Metered::new(worker, meter, poll);
         let mut workers = self.workers.lock();
         // Forget those that have ended.
         while workers.try_join_next().is_some() {}

@@ -822,3 +822,46 @@ async fn wasmedges_socket_calls_are_served_and_wrong_pointers_are_errors() {
         assert_eq!(exit.code, code, "{call}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_a_pool_runs_all_the_same() {
+    let lab = Lab::new();
+    let run = async |name: &str, text: &str| {
+        let (exit, _) = lab.run(&wat(text), &[]).await;
+        assert_eq!(exit.code, 0, "{name}: {}", exit.message);
+    };
+    let start = r#"(memory (export "memory") 1) (func (export "_start") nop)"#;
+    run(
+        "a large table",
+        &format!("(module (table 50000 funcref) {start})"),
+    )
+    .await;
+    run(
+        "two memories",
+        &format!("(module (memory 1) (memory 1) {start})"),
+    )
+    .await;
+    run(
+        "a collected heap",
+        r#"(module (type $pair (struct (field i32) (field i32))) (memory (export "memory") 1)
+           (func (export "_start") (drop (struct.new $pair (i32.const 1) (i32.const 2)))))"#,
+    )
+    .await;
+    // More than the first pools hold.
+    let pod = lab.pod(1);
+    let module = lab.module(TOOL1).await;
+    let mut sleeping = Vec::new();
+    for _ in 0..700 {
+        let (config, log) = lab.config(&pod, &["sleep"]);
+        sleeping.push((lab.runtime.start(&module, config).unwrap(), log));
+    }
+    for (container, log) in &sleeping {
+        log.shows("sleeping").await;
+        container.kill();
+    }
+    for (container, _) in &sleeping {
+        assert_eq!(container.wait().await.code, 137);
+    }
+    assert_eq!(lab.runtime.sandboxes(), 0);
+    assert_eq!(lab.budget.used(), 0);
+}
