@@ -58,7 +58,8 @@ impl Strategy for ConfigMapStrategy {
             bytes += value.as_str().map_or(0, decoded_bytes);
         }
         if bytes > DATA_MAX_BYTES {
-            errors.too_long(&At::root(&Value::Null, ""), DATA_MAX_BYTES);
+            // Kubernetes names no field here, and its empty path reads `[]`.
+            errors.too_long(&At::root(&Value::Null, "[]"), DATA_MAX_BYTES);
         }
         errors.0
     }

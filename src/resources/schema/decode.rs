@@ -9,10 +9,9 @@ use crate::meta::time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
-use std::fmt::Write as _;
 
-/// Deepest nesting that is decoded, as deep as Kubernetes' decoder goes.
-const DEPTH_MAX: usize = 10_000;
+/// Deepest nesting that is decoded; parsers stop at half of it.
+const DEPTH_MAX: usize = 256;
 /// Most unknown fields that are told in one answer; the rest is taken out in silence.
 const UNKNOWN_MAX: usize = 100;
 
@@ -29,7 +28,8 @@ pub struct Decoded {
 #[error("{0}")]
 pub struct DecodeError(pub String);
 
-/// Decodes in place.
+/// Decodes in place. Paths are built on the way back from what is wrong, so that what is right
+/// costs none.
 pub(super) fn decode(
     root: &Node,
     value: &mut Value,
@@ -37,174 +37,192 @@ pub(super) fn decode(
 ) -> Result<Decoded, DecodeError> {
     let mut walk = Walk {
         builtin,
-        steps: Vec::new(),
-        owner: None,
+        depth: 0,
         found: Decoded::default(),
     };
-    walk.node(root, value)?;
-    Ok(walk.found)
+    match walk.node(root, value) {
+        Ok(()) => Ok(walk.found),
+        Err(wrong) => Err(DecodeError(wrong.words())),
+    }
 }
 
-enum Step {
-    Field(String),
-    Index(usize),
+/// What is wrong, and where: the struct whose field it is, and the path to that field, last first.
+struct Wrong {
+    told: Told,
+    owner: Option<String>,
+    path: Vec<String>,
 }
 
-struct Walk<'a> {
+enum Told {
+    /// A sentence that names no place.
+    Sentence(String),
+    /// A value of one type where another is wanted.
+    Type { found: String, wanted: String },
+}
+
+impl Wrong {
+    fn sentence(words: impl Into<String>) -> Self {
+        Self {
+            told: Told::Sentence(words.into()),
+            owner: None,
+            path: Vec::new(),
+        }
+    }
+
+    fn of_type(found: impl Into<String>, node: &Node) -> Self {
+        Self {
+            told: Told::Type {
+                found: found.into(),
+                wanted: go_type(node),
+            },
+            owner: None,
+            path: Vec::new(),
+        }
+    }
+
+    /// The decoder names the struct whose field it was in, and the path without indices and
+    /// without keys below that field.
+    fn words(self) -> String {
+        match (self.told, self.owner) {
+            (Told::Sentence(words), _) => words,
+            (Told::Type { found, wanted }, None) => {
+                format!("json: cannot unmarshal {found} into Go value of type {wanted}")
+            }
+            (Told::Type { found, wanted }, Some(owner)) => {
+                let path: Vec<&str> = self.path.iter().rev().map(String::as_str).collect();
+                let path = path.join(".");
+                format!(
+                    "json: cannot unmarshal {found} into Go struct field {owner}.{path} of type \
+                     {wanted}"
+                )
+            }
+        }
+    }
+}
+
+struct Walk {
     builtin: bool,
-    steps: Vec<Step>,
-    /// The struct whose field is being decoded, and how long the path to that field is.
-    owner: Option<(&'a StructRef, usize)>,
+    depth: usize,
     found: Decoded,
 }
 
-impl<'a> Walk<'a> {
-    fn node(&mut self, node: &'a Node, value: &mut Value) -> Result<(), DecodeError> {
-        if self.steps.len() > DEPTH_MAX {
-            return Err(DecodeError("exceeded max depth".to_owned()));
+impl Walk {
+    fn node(&mut self, node: &Node, value: &mut Value) -> Result<(), Wrong> {
+        if self.depth > DEPTH_MAX {
+            return Err(Wrong::sentence("exceeded max depth"));
         }
         match (&node.shape, &mut *value) {
             (Shape::Any, _) | (Shape::AnyObject(_), Value::Object(_)) => Ok(()),
             (Shape::Struct(named), Value::Object(fields)) => self.structure(named, fields),
             (Shape::Map(item), Value::Object(entries)) => {
                 for (key, entry) in entries.iter_mut() {
-                    self.at(Step::Field(key.clone()), item, entry)?;
+                    let mark = self.found.unknown_fields.len();
+                    self.inner(item, entry)?;
+                    self.prefix(mark, key);
                 }
                 Ok(())
             }
             (Shape::List(item), Value::Array(items)) => {
                 for (index, entry) in items.iter_mut().enumerate() {
-                    self.at(Step::Index(index), item, entry)?;
+                    let mark = self.found.unknown_fields.len();
+                    self.inner(item, entry)?;
+                    if self.found.unknown_fields.len() > mark {
+                        self.prefix(mark, &format!("[{index}]"));
+                    }
                 }
                 Ok(())
             }
             (Shape::Boolean, Value::Bool(_)) | (Shape::Number, Value::Number(_)) => Ok(()),
             (Shape::String(form), Value::String(text)) => {
-                if let Some(stored) = string(*form, text)? {
+                if let Some(stored) = string(*form, text).map_err(Wrong::sentence)? {
                     *text = stored;
                 }
                 Ok(())
             }
             (Shape::Integer(wide), Value::Number(number)) => match number.as_i64() {
                 Some(n) if *wide || i32::try_from(n).is_ok() => Ok(()),
-                _ => Err(self.wrong(&format!("number {number}"), node)),
+                _ => Err(Wrong::of_type(format!("number {number}"), node)),
             },
-            (Shape::IntOrString, _) => self.int_or_string(value),
+            (Shape::IntOrString, _) => int_or_string(value).map_err(Wrong::sentence),
             (Shape::Quantity, _) => {
                 let amount = Quantity::from_value(value);
-                *value = Value::String(amount.map_err(|e| DecodeError(e.to_string()))?.to_string());
+                let amount = amount.map_err(|e| Wrong::sentence(e.to_string()))?;
+                *value = Value::String(amount.to_string());
                 Ok(())
             }
-            (_, other) => Err(self.wrong(kind_of(other), node)),
+            (_, other) => Err(Wrong::of_type(kind_of(other), node)),
         }
     }
 
-    fn at(&mut self, step: Step, node: &'a Node, value: &mut Value) -> Result<(), DecodeError> {
+    /// An item of a list or of a map.
+    fn inner(&mut self, node: &Node, value: &mut Value) -> Result<(), Wrong> {
         if value.is_null() && self.builtin {
             *value = zero(&node.shape);
             return Ok(());
         }
-        self.steps.push(step);
-        let result = self.node(node, value);
-        self.steps.pop();
-        result
+        self.depth += 1;
+        self.node(node, value)?;
+        self.depth -= 1;
+        Ok(())
     }
 
     fn structure(
         &mut self,
-        named: &'a StructRef,
+        named: &StructRef,
         fields: &mut Map<String, Value>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<(), Wrong> {
         let body = named.body();
-        let outer = self.owner.take();
-        let names: Vec<String> = fields.keys().cloned().collect();
-        for name in names {
-            let Some(node) = body.field(&name) else {
-                self.unknown(&name);
-                fields.remove(&name);
-                continue;
-            };
-            let Some(value) = fields.get_mut(&name) else {
-                continue;
+        let mut wrong = None;
+        fields.retain(|name, value| {
+            if wrong.is_some() {
+                return true;
+            }
+            let Some(node) = body.field(name) else {
+                if self.found.unknown_fields.len() < UNKNOWN_MAX {
+                    self.found.unknown_fields.push(name.clone());
+                }
+                return false;
             };
             if !value.is_null() {
-                self.owner = Some((named, self.steps.len() + 1));
-                self.steps.push(Step::Field(name.clone()));
-                let result = self.node(node, value);
-                self.steps.pop();
-                result?;
-            }
-            if is_left_out(body, &name, node, value, self.builtin) {
-                fields.remove(&name);
-            }
-        }
-        self.owner = outer;
-        Ok(())
-    }
-
-    fn int_or_string(&self, value: &Value) -> Result<(), DecodeError> {
-        let told = match value {
-            Value::String(_) => return Ok(()),
-            Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {
-                return Ok(());
-            }
-            Value::Number(number) => format!("number {number}"),
-            other => kind_of(other).to_owned(),
-        };
-        Err(DecodeError(format!(
-            "json: cannot unmarshal {told} into Go value of type int32"
-        )))
-    }
-
-    fn unknown(&mut self, name: &str) {
-        if self.found.unknown_fields.len() < UNKNOWN_MAX {
-            let mut path = self.path();
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(name);
-            self.found.unknown_fields.push(path);
-        }
-    }
-
-    /// `spec.containers[0]`.
-    fn path(&self) -> String {
-        let mut path = String::new();
-        for step in &self.steps {
-            match step {
-                Step::Field(name) if path.is_empty() => path.push_str(name),
-                Step::Field(name) => {
-                    path.push('.');
-                    path.push_str(name);
+                let mark = self.found.unknown_fields.len();
+                self.depth += 1;
+                if let Err(mut error) = self.node(node, value) {
+                    error
+                        .owner
+                        .get_or_insert_with(|| named.short_name().to_owned());
+                    error.path.push(name.clone());
+                    wrong = Some(error);
+                    return true;
                 }
-                Step::Index(index) => {
-                    let _ = write!(path, "[{index}]");
-                }
+                self.depth -= 1;
+                self.prefix(mark, name);
             }
-        }
-        path
-    }
-
-    /// The decoder names the struct whose field it was in, and the path without indices and
-    /// without keys below that field.
-    fn wrong(&self, told: &str, node: &Node) -> DecodeError {
-        let wanted = go_type(node);
-        let Some((owner, length)) = self.owner else {
-            return DecodeError(format!(
-                "json: cannot unmarshal {told} into Go value of type {wanted}"
-            ));
-        };
-        let names = self.steps.iter().take(length).filter_map(|s| match s {
-            Step::Field(name) => Some(name.as_str()),
-            Step::Index(_) => None,
+            !is_left_out(body, name, node, value, self.builtin)
         });
-        let path: Vec<&str> = names.collect();
-        DecodeError(format!(
-            "json: cannot unmarshal {told} into Go struct field {}.{} of type {wanted}",
-            owner.short_name(),
-            path.join(".")
-        ))
+        wrong.map_or(Ok(()), Err)
     }
+
+    /// Puts a step before the paths that were found below it.
+    fn prefix(&mut self, mark: usize, step: &str) {
+        for path in self.found.unknown_fields.iter_mut().skip(mark) {
+            let dot = if path.starts_with('[') { "" } else { "." };
+            *path = format!("{step}{dot}{path}");
+        }
+    }
+}
+
+fn int_or_string(value: &Value) -> Result<(), String> {
+    let told = match value {
+        Value::String(_) => return Ok(()),
+        Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {
+            return Ok(());
+        }
+        Value::Number(number) => format!("number {number}"),
+        other => kind_of(other).to_owned(),
+    };
+    Err(format!(
+        "json: cannot unmarshal {told} into Go value of type int32"
+    ))
 }
 
 /// Kubernetes' types leave out what is empty: absent and null are the same, and so is an empty
@@ -234,7 +252,7 @@ fn zero(shape: &Shape) -> Value {
 }
 
 /// The form in which a string is stored, if it differs.
-fn string(form: Form, text: &str) -> Result<Option<String>, DecodeError> {
+fn string(form: Form, text: &str) -> Result<Option<String>, String> {
     match form {
         Form::Plain => Ok(None),
         Form::Time => time_of(text, "2006-01-02T15:04:05Z07:00", time::rfc3339).map(Some),
@@ -249,10 +267,10 @@ fn string(form: Form, text: &str) -> Result<Option<String>, DecodeError> {
             match STANDARD.decode(&clean) {
                 Ok(_) if clean.len() == text.len() => Ok(None),
                 Ok(_) => Ok(Some(clean)),
-                Err(error) => Err(DecodeError(format!(
+                Err(error) => Err(format!(
                     "illegal base64 data at input byte {}",
                     offset(&error, clean.len())
-                ))),
+                )),
             }
         }
     }
@@ -271,12 +289,12 @@ fn time_of(
     text: &str,
     layout: &str,
     write: fn(jiff::Timestamp) -> String,
-) -> Result<String, DecodeError> {
+) -> Result<String, String> {
     match time::parse(text) {
         Some(time) => Ok(write(time)),
-        None => Err(DecodeError(format!(
+        None => Err(format!(
             "parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""
-        ))),
+        )),
     }
 }
 
