@@ -5,7 +5,10 @@
 use super::address::Cidr;
 use super::error::NetError;
 use super::fabric::Fabric;
-use super::limits::{EGRESS_REPORT_INTERVAL, MAX_LOOKUPS, MAX_NAMED_ADDRESSES};
+use super::limits::{
+    ASSUMED_DESCRIPTORS, DESCRIPTORS_SHARE, EGRESS_REPORT_INTERVAL, MAX_LOOKUPS,
+    MAX_NAMED_ADDRESSES,
+};
 use super::pod_net::PodNet;
 use super::rules::{NetEvents, PodIdentity};
 use super::splice::splice;
@@ -18,7 +21,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// What pods may reach outside the cluster: nothing by default.
@@ -180,9 +183,22 @@ fn protection(ip: IpAddr) -> Option<&'static str> {
         return Some("a group, not a host");
     }
     // Only the kernel knows at every moment which addresses are the host's: those it lets bind.
-    std::net::UdpSocket::bind((ip, 0))
-        .is_ok()
-        .then_some("an address of the host itself")
+    match std::net::UdpSocket::bind((ip, 0)) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => None,
+        Ok(_) => Some("an address of the host itself"),
+        // Out of descriptors, say: what cannot be told is not let through.
+        Err(_) => Some("perhaps an address of the host itself"),
+    }
+}
+
+/// How many kernel sockets pods may have outside, by the process's limit of descriptors.
+pub(super) fn socket_share() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit
+        .unwrap_or(ASSUMED_DESCRIPTORS)
+        .min(ASSUMED_DESCRIPTORS)
+        / DESCRIPTORS_SHARE
 }
 
 /// The policy at work: what it remembers of names and reports.
@@ -193,6 +209,14 @@ pub(super) struct Egress {
     reported: Mutex<HashMap<String, Instant>>,
     named: Mutex<Named>,
     lookups: Semaphore,
+    sockets: Arc<Semaphore>,
+    max_sockets: usize,
+}
+
+/// Leave to have one kernel socket, of the pod's and of all pods' share.
+pub(super) struct SocketPermit {
+    _pod: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 /// Which granted name an address was looked up for, oldest first.
@@ -223,6 +247,7 @@ impl Egress {
         events: Option<Arc<dyn NetEvents>>,
         clock: Clock,
     ) -> Self {
+        let max_sockets = socket_share();
         Self {
             policy,
             events,
@@ -230,7 +255,27 @@ impl Egress {
             reported: Mutex::default(),
             named: Mutex::default(),
             lookups: Semaphore::new(MAX_LOOKUPS),
+            sockets: Arc::new(Semaphore::new(max_sockets)),
+            max_sockets,
         }
+    }
+
+    /// How many kernel sockets one pod may have.
+    pub(super) fn sockets_of_a_pod(&self) -> usize {
+        self.max_sockets / 2
+    }
+
+    /// Leave for one more kernel socket of `pod`.
+    pub(super) fn socket(&self, pod: &PodNet) -> Result<SocketPermit, NetError> {
+        let too_many = |_| NetError::TooMany {
+            what: "sockets to the outside",
+            limit: self.sockets_of_a_pod(),
+        };
+        let _pod = pod.outside().clone().try_acquire_owned();
+        let _pod = _pod.map_err(too_many)?;
+        let _all = self.sockets.clone().try_acquire_owned();
+        let _all = _all.map_err(too_many)?;
+        Ok(SocketPermit { _pod, _all })
     }
 
     /// Whether `pod` may reach `to` outside the cluster.
@@ -278,11 +323,13 @@ impl Egress {
 
     fn is_to_report(&self, pod: &PodIdentity) -> bool {
         let now = self.clock.instant();
+        let is_recent = |at: &Instant| now.duration_since(*at) < EGRESS_REPORT_INTERVAL;
         let mut reported = self.reported.lock();
-        reported.retain(|_, at| now.duration_since(*at) < EGRESS_REPORT_INTERVAL);
-        if reported.contains_key(&pod.id) {
+        if reported.get(&pod.id).is_some_and(is_recent) {
             return false;
         }
+        // At most one entry a pod a minute is added, so this is rarely done.
+        reported.retain(|_, at| is_recent(at));
         reported.insert(pod.id.clone(), now);
         true
     }
@@ -343,10 +390,11 @@ pub(super) async fn connect(
     end: End,
     timeout: Duration,
 ) -> Result<Conn, NetError> {
-    fabric.egress().permit(pod.identity(), end.peer)?;
     let to = end.peer;
+    fabric.egress().permit(pod.identity(), to)?;
+    let permit = fabric.egress().socket(pod)?;
     let stream = dial(fabric, to, to, timeout).await?;
-    join(fabric, end, stream)
+    join(fabric, end, stream, permit)
 }
 
 /// Connects `end` to a port of the host's loopback, if that is granted.
@@ -358,6 +406,7 @@ pub(super) async fn connect_to_host(
 ) -> Result<Conn, NetError> {
     let to = end.peer;
     fabric.egress().permit_host(pod.identity(), to)?;
+    let permit = fabric.egress().socket(pod)?;
     let port = to.port();
     let first = dial(fabric, (Ipv4Addr::LOCALHOST, port).into(), to, timeout).await;
     let stream = match first {
@@ -366,7 +415,7 @@ pub(super) async fn connect_to_host(
             .await
             .map_err(|_| error)?,
     };
-    join(fabric, end, stream)
+    join(fabric, end, stream, permit)
 }
 
 /// Opens a kernel connection to `at`, which the guest knows as `to`.
@@ -389,7 +438,12 @@ async fn dial(
     })
 }
 
-fn join(fabric: &Arc<Fabric>, end: End, stream: TcpStream) -> Result<Conn, NetError> {
+fn join(
+    fabric: &Arc<Fabric>,
+    end: End,
+    stream: TcpStream,
+    permit: SocketPermit,
+) -> Result<Conn, NetError> {
     let outside = End {
         account: fabric.node_stack().account.clone(),
         local: end.peer,
@@ -398,7 +452,11 @@ fn join(fabric: &Arc<Fabric>, end: End, stream: TcpStream) -> Result<Conn, NetEr
         lease: None,
     };
     let (conn, outside) = establish(end, outside)?;
-    tokio::spawn(splice(outside, stream, fabric.clock().clone()));
+    let carried = splice(outside, stream, fabric.clock().clone());
+    tokio::spawn(async move {
+        carried.await;
+        drop(permit);
+    });
     Ok(conn)
 }
 

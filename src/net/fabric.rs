@@ -4,7 +4,7 @@
 use super::address::{Cidr, NodeIpam};
 use super::budget::BufferBudget;
 use super::connect::{self, ConnectOptions};
-use super::egress::{Egress, EgressPolicy};
+use super::egress::{Egress, EgressPolicy, socket_share};
 use super::error::NetError;
 use super::host_port::DoorAnswer;
 use super::limits::{MAX_NODE_CONNECTIONS, NODE_BUFFER_BYTES};
@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Weak};
+use tokio::sync::Semaphore;
 
 /// How a fabric is made.
 pub struct FabricConfig {
@@ -61,6 +62,8 @@ pub struct Fabric {
     pods: RwLock<Pods>,
     nodes: RwLock<Vec<Cidr>>,
     doors: RwLock<Doors>,
+    /// Connections that all host ports together may carry.
+    door_places: Arc<Semaphore>,
     node: Stack,
     policy: RwLock<Option<Arc<dyn Policy>>>,
     faults: Faults,
@@ -103,6 +106,7 @@ impl Fabric {
             pods: RwLock::default(),
             nodes: RwLock::default(),
             doors: RwLock::default(),
+            door_places: Arc::new(Semaphore::new(socket_share())),
             node: Stack::new(BufferBudget::new(NODE_BUFFER_BYTES), MAX_NODE_CONNECTIONS),
             policy: RwLock::new(None),
             faults: Faults::default(),
@@ -139,7 +143,13 @@ impl Fabric {
             name: config.name,
         };
         let addresses = config.addresses.clone();
-        let pod = PodNet::new(identity, addresses, config.buffers, self.me.clone());
+        let pod = PodNet::new(
+            identity,
+            addresses,
+            config.buffers,
+            self.egress.sockets_of_a_pod(),
+            self.me.clone(),
+        );
         for ip in config.addresses {
             pods.by_ip.insert(ip, pod.clone());
         }
@@ -280,6 +290,10 @@ impl Fabric {
             return Ok(found);
         }
         self.egress.resolve(pod.identity(), name).await
+    }
+
+    pub(super) fn door_places(&self) -> &Arc<Semaphore> {
+        &self.door_places
     }
 
     /// Pods reach the door at the node's address as well.

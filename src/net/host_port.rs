@@ -118,7 +118,10 @@ impl Door {
     async fn serve_tcp(self, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(MAX_DOOR_CONNECTIONS));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else {
+            let (Ok(place), Ok(share)) = (
+                places.clone().acquire_owned().await,
+                self.fabric.door_places().clone().acquire_owned().await,
+            ) else {
                 return;
             };
             match listener.accept().await {
@@ -126,7 +129,7 @@ impl Door {
                     let carried = carry(self.fabric.clone(), stream, client, self.target);
                     tokio::spawn(async move {
                         carried.await;
-                        drop(place);
+                        drop((place, share));
                     });
                 }
                 Err(error) => {

@@ -50,6 +50,12 @@ pub const SPLICE_CHUNK: usize = 64 << 10;
 /// How long a kernel socket outlives the guest's closed end while its peer does not end:
 /// a kernel's `tcp_fin_timeout`.
 pub const ORPHAN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Of the file descriptors that the process may have, one in so many may be sockets of pods to the
+/// outside, and as many connections through host ports: the server's own must not run out. One pod
+/// gets half of the former.
+pub const DESCRIPTORS_SHARE: usize = 4;
+/// What is taken for the process's limit of file descriptors if it is not known or unlimited.
+pub const ASSUMED_DESCRIPTORS: usize = 65_536;
 /// Connections that one host port carries at once; more wait in the kernel's queue.
 pub const MAX_DOOR_CONNECTIONS: usize = 4_096;
 /// Clients that one UDP host port remembers; the one that was quiet longest is forgotten.

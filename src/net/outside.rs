@@ -1,6 +1,7 @@
 //! Datagrams to and from the outside: one kernel socket for a pod's socket and family, which lets
 //! in only what answers. Bounded; what does not fit is dropped.
 
+use super::egress::SocketPermit;
 use super::error::NetError;
 use super::fabric::Fabric;
 use super::limits::{MAX_DATAGRAM, MAX_OUTSIDE_PEERS};
@@ -20,6 +21,7 @@ pub(super) struct Outside {
     sender: std::net::UdpSocket,
     peers: Arc<Mutex<Peers>>,
     receiver: AbortHandle,
+    _permit: SocketPermit,
 }
 
 /// Failures in a row after which a kernel socket is not listened to any more: single ones are those
@@ -39,11 +41,11 @@ pub(super) fn send(
     node: bool,
 ) -> Result<(), NetError> {
     let wrong = |error: io::Error| NetError::outside(format!("datagram to {to}"), &error);
-    let outside = from.outside(|| open(from)).map_err(wrong)?;
-    let known = outside.peer_of(to);
-    let at = match known {
-        Some(at) => at,
-        None => {
+    let known = from.outside();
+    let known_at = known.as_ref().and_then(|known| known.peer_of(to));
+    let (outside, at) = match (known, known_at) {
+        (Some(known), Some(at)) => (known, at),
+        (known, _) => {
             let at = if node {
                 fabric.egress().permit_host(pod.identity(), to)?;
                 SocketAddr::from((Ipv4Addr::LOCALHOST, to.port()))
@@ -51,8 +53,15 @@ pub(super) fn send(
                 fabric.egress().permit(pod.identity(), to)?;
                 to
             };
+            let outside = match known {
+                Some(known) => known,
+                None => {
+                    let permit = fabric.egress().socket(pod)?;
+                    from.set_outside(open(from, permit).map_err(wrong)?)
+                }
+            };
             outside.remember(at, to);
-            at
+            (outside, at)
         }
     };
     match outside.sender.send_to(bytes, at) {
@@ -63,7 +72,7 @@ pub(super) fn send(
     }
 }
 
-fn open(from: &Arc<UdpSocket>) -> io::Result<Outside> {
+fn open(from: &Arc<UdpSocket>, permit: SocketPermit) -> io::Result<Outside> {
     let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
     let any: SocketAddr = if from.bound_ip().is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
@@ -81,6 +90,7 @@ fn open(from: &Arc<UdpSocket>) -> io::Result<Outside> {
         sender,
         peers,
         receiver,
+        _permit: permit,
     })
 }
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use tokio::sync::Semaphore;
 
 /// Ports and what they cost: of a pod, or of the node itself.
 pub(super) struct Stack {
@@ -40,6 +41,8 @@ pub struct PodNet {
     identity: PodIdentity,
     addresses: Vec<IpAddr>,
     stack: Stack,
+    /// Kernel sockets that the pod may have outside the cluster.
+    outside: Arc<Semaphore>,
     fabric: Weak<Fabric>,
 }
 
@@ -48,12 +51,14 @@ impl PodNet {
         identity: PodIdentity,
         addresses: Vec<IpAddr>,
         budget: Arc<BufferBudget>,
+        outside: usize,
         fabric: Weak<Fabric>,
     ) -> Arc<Self> {
         Arc::new(Self {
             identity,
             addresses,
             stack: Stack::new(budget, MAX_CONNECTIONS),
+            outside: Arc::new(Semaphore::new(outside)),
             fabric,
         })
     }
@@ -185,10 +190,11 @@ impl PodNet {
         self.stack.account.close();
     }
 
-    /// Closes the listeners and lets no port be bound or connection be opened any more; what is
-    /// open stays: the pod is to end as soon as its connections have.
+    /// Closes the listeners and lets no new ones open: the pod is to end as soon as its connections
+    /// have. What is open stays, and connections to others can still be opened, because answers may
+    /// need them.
     pub fn drain(&self) {
-        for listener in self.stack.tcp.close() {
+        for listener in self.stack.tcp.drain() {
             listener.close();
         }
     }
@@ -203,6 +209,10 @@ impl PodNet {
 
     pub(super) fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    pub(super) fn outside(&self) -> &Arc<Semaphore> {
+        &self.outside
     }
 
     /// Whether `ip` as a destination is this pod: its loopback or an address of its own.

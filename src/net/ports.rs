@@ -24,7 +24,10 @@ struct State<T> {
     held: usize,
     used: usize,
     next: u16,
+    /// Nothing more may be held.
     closed: bool,
+    /// Nothing more may lead anywhere.
+    drained: bool,
 }
 
 struct Entry<T> {
@@ -51,6 +54,7 @@ impl<T> PortTable<T> {
                 used: 0,
                 next: *EPHEMERAL_PORTS.start(),
                 closed: false,
+                drained: false,
             }),
             max_ports,
             max_users,
@@ -101,8 +105,15 @@ impl<T> PortTable<T> {
 
     /// Lets nothing be held any more and returns what there was, to be closed.
     pub(super) fn close(&self) -> Vec<Arc<T>> {
+        self.state.lock().closed = true;
+        self.drain()
+    }
+
+    /// Lets no port lead anywhere any more and returns what did, to be closed. Ports can still be
+    /// held, as sources.
+    pub(super) fn drain(&self) -> Vec<Arc<T>> {
         let mut state = self.state.lock();
-        state.closed = true;
+        state.drained = true;
         state
             .ports
             .values()
@@ -149,7 +160,7 @@ impl<T> PortLease<T> {
     /// Makes the port lead to `user`.
     pub(super) fn lead_to(&self, user: &Weak<T>) -> Result<(), NetError> {
         let mut state = self.table.state.lock();
-        if state.closed {
+        if state.drained {
             return Err(NetError::Closed);
         }
         if state.used >= self.table.max_users {

@@ -14,7 +14,6 @@ use super::wakers::Wakers;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -246,18 +245,19 @@ impl UdpSocket {
         pollers.wake();
     }
 
-    /// The kernel socket of this one, opened by `open` at first need.
-    pub(super) fn outside(
-        &self,
-        open: impl FnOnce() -> io::Result<Outside>,
-    ) -> io::Result<Arc<Outside>> {
+    /// The kernel socket of this one, if it has sent to the outside.
+    pub(super) fn outside(&self) -> Option<Arc<Outside>> {
+        self.state.lock().outside.clone()
+    }
+
+    /// Keeps `outside` as the kernel socket, unless another call was first or it is closed.
+    pub(super) fn set_outside(&self, outside: Outside) -> Arc<Outside> {
+        let outside = Arc::new(outside);
         let mut state = self.state.lock();
-        if let Some(outside) = &state.outside {
-            return Ok(outside.clone());
+        if state.lease.is_none() {
+            return outside;
         }
-        let outside = Arc::new(open()?);
-        state.outside = Some(outside.clone());
-        Ok(outside)
+        state.outside.get_or_insert(outside).clone()
     }
 
     pub(super) fn bound_ip(&self) -> IpAddr {

@@ -376,7 +376,12 @@ async fn a_draining_pod_takes_nothing_new_and_finishes_what_it_has() {
     let server = listener.accept().await.unwrap();
     b.drain();
     assert_eq!(connect(&a, to).await.err(), Some(NetError::Refused(to)));
+    assert_eq!(b.listen(to, 1).err(), Some(NetError::Closed));
     assert_eq!(b.open_connections(), 1);
+    // An answer may need others: a pod that drains still connects to them.
+    let other = a.listen(Family::V4.any(80), 1).unwrap();
+    drop(connect(&b, Family::V4.of(&a, 80)).await.unwrap());
+    drop(other);
     assert_eq!(client.try_write(b"rest"), Ok(4));
     assert_eq!(server.try_read_bytes(64), data(b"rest"));
     drop(server);
