@@ -81,6 +81,15 @@ impl Node {
         if admitted.pods.contains_key(pod_spec::uid(pod)) {
             return None;
         }
+        let os = pod_spec::spec(pod).and_then(|spec| spec.os.as_ref());
+        if os.is_some_and(|os| os.name != "linux") {
+            return Some(Verdict {
+                reason: "PodOSNotSupported".to_owned(),
+                message: "Failed to admit pod as the OS field doesn't match node OS".to_owned(),
+                grace_seconds: 0,
+                disruption: String::new(),
+            });
+        }
         let asked = Asked::of(pod);
         let pods = admitted.pods.len() as i128 * 1_000;
         let able = |name: &str| self.allocatable.get(name).copied().unwrap_or(0);

@@ -206,13 +206,16 @@ impl Worker {
 
     fn hear(&mut self, pod: &Pod) {
         let (removed, verdict) = self.entry.take_inbox();
-        let mut state = self.entry.state.lock();
-        state.removed |= removed;
-        if let Some(verdict) = verdict
-            && state.verdict.is_none()
-            && !pod_actions::is_over(pod, &state)
-        {
-            state.verdict = Some(verdict);
+        let ended = self.state(|state| {
+            state.removed |= removed;
+            if verdict.is_none() || pod_actions::is_over(pod, state) {
+                return false;
+            }
+            state.verdict = verdict;
+            true
+        });
+        if ended {
+            self.record_first(pod);
         }
     }
 
@@ -328,8 +331,12 @@ impl Worker {
             !std::mem::replace(&mut state.released, true)
         });
         let pod = self.entry.pod();
-        if fresh && pod.metadata.deletion_timestamp.is_none() {
-            self.record_first(&pod);
+        // Nobody waits for it: whoever gets the address next is recorded after it.
+        if fresh
+            && pod.metadata.deletion_timestamp.is_none()
+            && let Err(error) = self.record(&pod)
+        {
+            tracing::warn!(%error, "the release of a pod's address was not recorded");
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) const POD_FIELDS: &[PodField] = &[
     }),
     ("hostAliases", |spec| some(spec.host_aliases.as_deref())),
     ("dnsConfig", |spec| spec.dns_config.is_some()),
+    ("runtimeClassName", |spec| spec.runtime_class_name.is_some()),
     ("setHostnameAsFQDN", |spec| {
         spec.set_hostname_as_fqdn == Some(true)
     }),
@@ -55,6 +56,9 @@ pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
     ("readinessProbe", |c| c.readiness_probe.is_some()),
     ("startupProbe", |c| c.startup_probe.is_some()),
     ("lifecycle", |c| c.lifecycle.is_some()),
+    ("terminationMessagePolicy", |c| {
+        c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
+    }),
     ("tty", |c| c.tty == Some(true)),
     ("volumeDevices", |c| some(c.volume_devices.as_deref())),
     ("securityContext", |c| {

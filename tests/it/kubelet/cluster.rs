@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wkube::api::{ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo};
 use wkube::client::{Client, InProcess, Query};
-use wkube::kubelet::{Capacity, Kubelet, KubeletConfig, LocalNodes, MockRuntime};
+use wkube::kubelet::{Capacity, Kubelet, KubeletConfig, LocalNodes, MockRuntime, PodRuntime};
 use wkube::meta::GroupVersionResource;
 use wkube::net::{EgressPolicy, Fabric, FabricConfig, NodeIpam};
 use wkube::resources::Scheme;
@@ -29,6 +29,15 @@ impl Dialer for NoDialer {
     async fn dial(&self, _to: SocketAddr) -> io::Result<BoxStream> {
         Err(io::ErrorKind::ConnectionRefused.into())
     }
+}
+
+fn fabric(clock: &Clock) -> Arc<Fabric> {
+    Fabric::new(FabricConfig {
+        egress: EgressPolicy::default(),
+        events: None,
+        clock: clock.clone(),
+        resolver: None,
+    })
 }
 
 fn client(server: &Arc<ApiServer>, user: UserInfo, manager: &str) -> Client {
@@ -59,6 +68,8 @@ pub(super) struct Cluster {
     pub(super) admin: Client,
     pub(super) nodes: Arc<LocalNodes>,
     pub(super) runtime: Arc<MockRuntime>,
+    pub(super) fabric: Arc<Fabric>,
+    runs_pods: Arc<dyn PodRuntime>,
     pub(super) clock: Clock,
     _shutdown: Shutdown,
 }
@@ -87,6 +98,18 @@ pub(super) const CAPACITY: Capacity = Capacity {
 impl Cluster {
     pub(super) async fn start() -> Self {
         let clock = Clock::virtual_from(Timestamp::from_second(1_800_000_000).unwrap());
+        let mock = Arc::new(MockRuntime::new(clock.clone()));
+        Self::with(clock, mock.clone(), mock).await
+    }
+
+    /// With a runtime that really runs pods, in real time.
+    pub(super) async fn real(runs_pods: Arc<dyn PodRuntime>) -> Self {
+        let clock = Clock::real();
+        let mock = Arc::new(MockRuntime::new(clock.clone()));
+        Self::with(clock, mock, runs_pods).await
+    }
+
+    async fn with(clock: Clock, runtime: Arc<MockRuntime>, runs_pods: Arc<dyn PodRuntime>) -> Self {
         let shutdown = Shutdown::new();
         let nodes = LocalNodes::new(shutdown.child());
         let server = ApiServer::start(ApiConfig {
@@ -107,7 +130,9 @@ impl Cluster {
             admin: client(&server, admin, "test"),
             server,
             nodes,
-            runtime: Arc::new(MockRuntime::new(clock.clone())),
+            runtime,
+            runs_pods,
+            fabric: fabric(&clock),
             clock,
             _shutdown: shutdown,
         }
@@ -115,19 +140,13 @@ impl Cluster {
 
     /// Starts node `n1`.
     pub(super) async fn node(&self, data_dir: Option<&Path>) -> Node {
-        let fabric = Fabric::new(FabricConfig {
-            egress: EgressPolicy::default(),
-            events: None,
-            clock: self.clock.clone(),
-            resolver: None,
-        });
         let shutdown = Shutdown::new();
         let user = UserInfo::new("system:node:n1", &["system:nodes"]);
         let kubelet = Kubelet::start(KubeletConfig {
             node_name: "n1".to_owned(),
             client: client(&self.server, user, "kubelet"),
-            runtime: self.runtime.clone(),
-            fabric,
+            runtime: self.runs_pods.clone(),
+            fabric: self.fabric.clone(),
             ipam: Arc::new(NodeIpam::new("10.1.0.0/16".parse().unwrap(), None)),
             addresses: Vec::new(),
             data_dir: data_dir.map(Path::to_path_buf),

@@ -1,6 +1,7 @@
 //! The node agent against a real API server in this process, with the mock runtime.
 
 mod cluster;
+mod wasm;
 
 use cluster::{Cluster, condition, is_ready, phase_is, pods};
 use serde_json::{Value, json};
