@@ -34,11 +34,16 @@ impl Index {
 
     /// Takes in a change.
     pub(super) fn apply(&mut self, event: &Event) {
-        match &event.current {
-            Some(kv) => self.keys.insert(kv.key.clone(), kv.clone()),
-            None => self.keys.remove(&*event.key),
-        };
+        self.set(event.key.clone(), event.current.clone());
         self.revision = event.revision;
+    }
+
+    /// Makes a key hold `present`, or nothing, without a revision of its own.
+    pub(super) fn set(&mut self, key: Arc<str>, present: Option<KeyValue>) {
+        match present {
+            Some(kv) => self.keys.insert(key, kv),
+            None => self.keys.remove(&*key),
+        };
     }
 
     /// Keys that begin with `prefix` and come after `after`, at most `limit` (0 = all).

@@ -2,7 +2,8 @@
 //! do, and the one transaction that a batch becomes. Must not know watchers or queues.
 //!
 //! Only present values are on disk; history is not. Two tables: `values` holds each key's
-//! revisions and bytes, `meta` the format and the high-water mark of revisions.
+//! revisions and bytes, `meta` the format, the high-water mark of revisions, and up to which
+//! revision the log of relaxed writes has been taken in.
 
 use crate::store::{KeyValue, Revision, StoreError};
 use bytes::Bytes;
@@ -20,13 +21,31 @@ const VALUES: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
 const META_FORMAT: &str = "format";
 /// No revision beyond this one has been given out.
 const META_MARK: &str = "revision-mark";
+/// What the log of relaxed writes holds up to this revision is in the database.
+const META_RELAXED_UNTIL: &str = "relaxed-until";
 /// A stored value begins with its creating and its last revision, little-endian.
 const REVISIONS_BYTES: usize = 16;
 
 /// An open database.
 pub(super) struct Disk {
     db: Database,
-    mark: Revision,
+    marks: Marks,
+}
+
+/// What `meta` holds besides the format.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    revision: Revision,
+    relaxed_until: Revision,
+}
+
+/// What a commit records besides values; `None` leaves it as it is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Record {
+    /// A new high-water mark.
+    pub(super) mark: Option<Revision>,
+    /// The log has been taken in up to here.
+    pub(super) relaxed_until: Option<Revision>,
 }
 
 /// What was in the database when it was opened.
@@ -62,34 +81,40 @@ impl Disk {
             .set_check_integrity_on_open(true)
             .create_with_backend(backend)
             .map_err(|error| open_error(name, error))?;
-        let mark = match read_meta(&db, name)? {
-            Some(mark) => mark,
+        let marks = match read_meta(&db, name)? {
+            Some(marks) => marks,
             None => initialise(&db).map_err(|error| unreadable(name, &error))?,
         };
-        let values = load(&db, mark, name)?;
+        let values = load(&db, marks.revision, name)?;
         Ok(Loaded {
-            disk: Self { db, mark },
+            disk: Self { db, marks },
             values,
         })
     }
 
     /// No revision beyond this one has been given out, now or before a crash.
     pub(super) fn mark(&self) -> Revision {
-        self.mark
+        self.marks.revision
     }
 
-    /// Writes `changes` in one transaction, together with a new high-water mark if there is one,
-    /// and returns when they are synced. After an error the state on disk is unknown until the
+    /// What the log of relaxed writes holds up to this revision is in the database.
+    pub(super) fn relaxed_until(&self) -> Revision {
+        self.marks.relaxed_until
+    }
+
+    /// Writes `changes` and `record` in one transaction, and returns when they are synced. After an error the state on disk is unknown until the
     /// next start, and nothing more may be written.
     pub(super) fn commit<'a>(
         &mut self,
         changes: impl Iterator<Item = Change<'a>>,
-        mark: Option<Revision>,
+        record: Record,
     ) -> Result<(), String> {
-        let written = catch_unwind(AssertUnwindSafe(|| self.commit_inner(changes, mark)));
+        let written = catch_unwind(AssertUnwindSafe(|| self.commit_inner(changes, record)));
         match written {
             Ok(Ok(())) => {
-                self.mark = mark.unwrap_or(self.mark);
+                let marks = &mut self.marks;
+                marks.revision = record.mark.unwrap_or(marks.revision);
+                marks.relaxed_until = record.relaxed_until.unwrap_or(marks.relaxed_until);
                 Ok(())
             }
             Ok(Err(error)) => Err(error.to_string()),
@@ -100,7 +125,7 @@ impl Disk {
     fn commit_inner<'a>(
         &self,
         changes: impl Iterator<Item = Change<'a>>,
-        mark: Option<Revision>,
+        record: Record,
     ) -> Result<(), redb::Error> {
         let mut txn = self.db.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
@@ -118,15 +143,20 @@ impl Disk {
                 values.insert(key, bytes.as_slice())?;
             }
         }
-        if let Some(mark) = mark {
-            txn.open_table(META)?.insert(META_MARK, mark)?;
+        for (name, number) in [
+            (META_MARK, record.mark),
+            (META_RELAXED_UNTIL, record.relaxed_until),
+        ] {
+            if let Some(number) = number {
+                txn.open_table(META)?.insert(name, number)?;
+            }
         }
         Ok(txn.commit()?)
     }
 }
 
-/// Checks the format and gives the mark; `None` if the database is empty, thus new.
-fn read_meta(db: &Database, name: &str) -> Result<Option<Revision>, StoreError> {
+/// Checks the format and gives the marks; `None` if the database is empty, thus new.
+fn read_meta(db: &Database, name: &str) -> Result<Option<Marks>, StoreError> {
     let read = || -> Result<_, redb::Error> {
         let txn = db.begin_read()?;
         let tables: Vec<String> = txn.list_tables()?.map(|t| t.name().to_owned()).collect();
@@ -135,8 +165,14 @@ fn read_meta(db: &Database, name: &str) -> Result<Option<Revision>, StoreError> 
         }
         let meta = txn.open_table(META)?;
         let format = meta.get(META_FORMAT)?.map(|value| value.value());
-        let mark = meta.get(META_MARK)?.map(|value| value.value());
-        Ok((tables.len(), format, mark))
+        let relaxed_until = meta
+            .get(META_RELAXED_UNTIL)?
+            .map_or(0, |value| value.value());
+        let marks = meta.get(META_MARK)?.map(|value| Marks {
+            revision: value.value(),
+            relaxed_until,
+        });
+        Ok((tables.len(), format, marks))
     };
     match read().map_err(|error| unreadable(name, &error))? {
         (0, _, _) => Ok(None),
@@ -144,14 +180,14 @@ fn read_meta(db: &Database, name: &str) -> Result<Option<Revision>, StoreError> 
             "{name} was written by a newer wkube (store format {format}; this one reads up to \
              {FORMAT}); use that one, or another data directory"
         ))),
-        (_, Some(FORMAT), Some(mark)) => Ok(Some(mark)),
+        (_, Some(FORMAT), Some(marks)) => Ok(Some(marks)),
         _ => Err(StoreError::Data(format!(
             "{name} is a redb database, but not a store of wkube; it was left as it is"
         ))),
     }
 }
 
-fn initialise(db: &Database) -> Result<Revision, redb::Error> {
+fn initialise(db: &Database) -> Result<Marks, redb::Error> {
     let txn = db.begin_write()?;
     {
         let mut meta = txn.open_table(META)?;
@@ -160,7 +196,7 @@ fn initialise(db: &Database) -> Result<Revision, redb::Error> {
         txn.open_table(VALUES)?;
     }
     txn.commit()?;
-    Ok(0)
+    Ok(Marks::default())
 }
 
 fn load(db: &Database, mark: Revision, name: &str) -> Result<Vec<KeyValue>, StoreError> {

@@ -1,10 +1,12 @@
 //! The default backend: redb on disk, everything that is read in memory. Must promise what the
 //! contract says across `kill -9` and a power cut. `docs/decisions/0002-store.md` has the why.
 //!
-//! `disk` is the file, `queue` what waits to be written, `writer` the one thread that writes.
+//! `disk` is the database file, `relaxed_log` the one beside it, `queue` what waits to be
+//! written, `writer` the one thread that writes.
 
 mod disk;
 mod queue;
+mod relaxed_log;
 mod writer;
 
 use super::index::Index;
@@ -14,11 +16,12 @@ use super::{
 };
 use crate::stdx::create_private_dir;
 use async_trait::async_trait;
-use disk::{Disk, Loaded};
+use disk::{Disk, Loaded, Record};
 use parking_lot::RwLock;
 use queue::{Queue, Request};
 use redb::StorageBackend;
 use redb::backends::FileBackend;
+use relaxed_log::RelaxedLog;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +34,8 @@ use writer::{Shared, Writer};
 const FILE_NAME: &str = "store.redb";
 /// The file while it is made: it gets its name when it is whole.
 const NEW_FILE_NAME: &str = "store.redb.new";
+/// The log of relaxed writes beside it.
+const LOG_NAME: &str = "store.relaxed";
 
 /// A store on disk. Call [`Store::close`] when done; a store that is only dropped is closed a
 /// moment later.
@@ -52,51 +57,67 @@ impl RedbStore {
         create_private_dir(folder).map_err(told)?;
         let lock = lock_folder(folder)?;
         let path = folder.join(FILE_NAME);
-        let name = format!("{}", path.display());
-        if !path.try_exists().map_err(told)? {
-            make_file(folder, options).map_err(|error| match error {
-                MakeError::Io(error) => told(error),
-                MakeError::Store(error) => error,
-            })?;
-        }
-        let file = open_file(&path, false)
-            .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
-        let empty = file.metadata().map_err(told)?.len() == 0;
-        if empty {
-            // redb would take it for a new one, and the cluster would silently be empty.
-            return Err(StoreError::Data(format!(
-                "{name} is damaged: it is empty. Put back a copy, or move it away to begin with \
-                 an empty cluster"
-            )));
-        }
-        let backend = FileBackend::new(file)
-            .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
-        let loaded = Disk::open(backend, options.cache_bytes, &name)?;
-        Self::start(loaded, Some(lock), options)
+        let log_path = folder.join(LOG_NAME);
+        let log_name = format!("{}", log_path.display());
+        let made = !path.try_exists().map_err(told)?;
+        let log = || {
+            let file = open_file(&log_path, !log_path.try_exists()?)?;
+            FileBackend::new(file).map_err(std::io::Error::other)
+        };
+        let log = log().map_err(told)?;
+        let loaded = if made {
+            make_database(folder, options)?
+        } else {
+            open_database(&path, options)?
+        };
+        // Also for the name of the log, if that is new.
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(told)?;
+        Self::start(loaded, (Box::new(log), &log_name), Some(lock), options)
     }
 
-    /// Opens or makes a store on something else than a file, for tests of what a disk can do.
+    /// Opens or makes a store on something else than files, for tests of what a disk can do:
+    /// `backend` is the database, `log` the file of relaxed writes.
     pub fn open_backend(
         backend: impl StorageBackend,
+        log: impl StorageBackend,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
         let loaded = Disk::open(backend, options.cache_bytes, "the storage backend")?;
-        Self::start(loaded, None, options)
+        Self::start(loaded, (Box::new(log), "the log"), None, options)
     }
 
     fn start(
         loaded: Loaded,
+        (log, log_name): (Box<dyn StorageBackend>, &str),
         lock: Option<File>,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
-        let index = Index::new(loaded.values.into_iter(), loaded.disk.mark());
+        let Loaded { mut disk, values } = loaded;
+        let mut index = Index::new(values.into_iter(), disk.mark());
+        let (mut log, replay) = RelaxedLog::open(log, disk.relaxed_until(), disk.mark(), log_name)?;
+        if replay.last > 0 {
+            // What the last process had shown and not yet committed, when it was killed.
+            for (key, present) in replay.changes.iter().cloned() {
+                index.set(key, present);
+            }
+            let changes = replay.changes.iter();
+            let record = Record {
+                mark: None,
+                relaxed_until: Some(replay.last),
+            };
+            disk.commit(changes.map(|(key, _)| (&**key, index.get(key))), record)
+                .map_err(|why| StoreError::Data(format!("{log_name}: {why}")))?;
+            log.reset();
+        }
         let shared = Arc::new(Shared {
             view: View::new(index, options),
             queue: Queue::new(options),
             read_only: RwLock::default(),
             ended: watch::Sender::new(false),
         });
-        let writer = Writer::new(shared.clone(), loaded.disk, options);
+        let writer = Writer::new(shared.clone(), disk, log, options);
         let ending = shared.clone();
         std::thread::Builder::new()
             .name("wkube-store".to_owned())
@@ -179,33 +200,41 @@ impl Store for RedbStore {
     }
 }
 
-enum MakeError {
-    Io(std::io::Error),
-    Store(StoreError),
-}
-
-impl From<std::io::Error> for MakeError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Makes an empty store so that a crash leaves either a whole file or none.
-fn make_file(folder: &Path, options: &StoreOptions) -> Result<(), MakeError> {
+/// Makes an empty database so that a crash leaves either a whole file or none. It is renamed
+/// while it is open: closing and opening it again would cost a dozen syncs.
+fn make_database(folder: &Path, options: &StoreOptions) -> Result<Loaded, StoreError> {
     let beside = folder.join(NEW_FILE_NAME);
+    let name = format!("{}", beside.display());
+    let told = |error: std::io::Error| StoreError::Data(format!("{name} cannot be made: {error}"));
     match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(told(error)),
         _ => {}
     }
-    let file = open_file(&beside, true)?;
-    let synced = file.try_clone()?;
-    let backend = FileBackend::new(file).map_err(std::io::Error::other)?;
-    let name = format!("{}", beside.display());
-    drop(Disk::open(backend, options.cache_bytes, &name).map_err(MakeError::Store)?);
-    synced.sync_all()?;
-    std::fs::rename(&beside, folder.join(FILE_NAME))?;
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    let file = open_file(&beside, true).map_err(told)?;
+    let loaded = open_in(file, options, &name)?;
+    std::fs::rename(&beside, folder.join(FILE_NAME)).map_err(told)?;
+    Ok(loaded)
+}
+
+fn open_database(path: &Path, options: &StoreOptions) -> Result<Loaded, StoreError> {
+    let name = format!("{}", path.display());
+    let told =
+        |error: std::io::Error| StoreError::Data(format!("{name} cannot be opened: {error}"));
+    let file = open_file(path, false).map_err(told)?;
+    if file.metadata().map_err(told)?.len() == 0 {
+        // redb would take it for a new one, and the cluster would silently be empty.
+        return Err(StoreError::Data(format!(
+            "{name} is damaged: it is empty. Put back a copy, or move it away to begin with an \
+             empty cluster"
+        )));
+    }
+    open_in(file, options, &name)
+}
+
+fn open_in(file: File, options: &StoreOptions, name: &str) -> Result<Loaded, StoreError> {
+    let backend = FileBackend::new(file)
+        .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
+    Disk::open(backend, options.cache_bytes, name)
 }
 
 fn open_file(path: &Path, create: bool) -> std::io::Result<File> {

@@ -4,10 +4,12 @@
 //!
 //! A round of relaxed writes alone is shown and answered without a commit. Their keys stay
 //! `dirty` until the next synced commit, whoever causes it, so nothing durable ever rests on a
-//! relaxed write that is not. The deadline forces one if nobody else does. Must not know redb.
+//! relaxed write that is not. If none comes before the deadline, they go to the log, and if that
+//! is full, to a commit of their own. Must not know redb.
 
-use super::disk::{Dirty, Disk};
+use super::disk::{Dirty, Disk, Record};
 use super::queue::{Next, Queue, Request};
+use super::relaxed_log::RelaxedLog;
 use crate::store::index::Index;
 use crate::store::plan::plan;
 use crate::store::view::View;
@@ -49,7 +51,12 @@ impl Shared {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     disk: Disk,
+    log: RelaxedLog,
+    /// Keys that were written after the last commit of the database.
     dirty: Dirty,
+    /// Those of them that are not in the log either.
+    unlogged: Dirty,
+    /// When these must be on disk.
     deadline: Option<Instant>,
     relaxed_delay: Duration,
     revision_step: u64,
@@ -69,11 +76,18 @@ struct Round {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, disk: Disk, options: &StoreOptions) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        disk: Disk,
+        log: RelaxedLog,
+        options: &StoreOptions,
+    ) -> Self {
         Self {
             shared,
             disk,
+            log,
             dirty: Dirty::new(),
+            unlogged: Dirty::new(),
             deadline: None,
             relaxed_delay: options.relaxed_delay_max,
             revision_step: options.revision_step.max(1),
@@ -85,14 +99,15 @@ impl Writer {
         loop {
             match self.shared.queue.take(self.deadline) {
                 Next::Batch(batch) => self.round(batch),
-                Next::Deadline => self.flush(None),
+                Next::Deadline => self.flush_relaxed(),
                 Next::Closed => break,
             }
         }
         let revision = self.shared.view.read(Index::revision);
         if !self.dirty.is_empty() || self.disk.mark() != revision {
-            // A store that was closed in order goes on where it stopped.
-            self.flush(Some(revision));
+            // A store that was closed in order goes on where it stopped. A failure has been
+            // logged, and is what `read_only` says from now on.
+            let _ = self.commit(&HashMap::new(), Some(revision));
         }
     }
 
@@ -108,8 +123,10 @@ impl Writer {
             return answer(round.answers);
         }
         let last = round.events.last().map_or(0, |event| event.revision);
-        let keys = round.events.iter().map(|event| event.key.clone());
-        self.dirty.extend(keys);
+        for event in &round.events {
+            self.dirty.insert(event.key.clone());
+            self.unlogged.insert(event.key.clone());
+        }
         if round.synced || last > self.disk.mark() {
             // The mark is moved along well before relaxed writes would need it.
             let near = last + self.revision_step / 2 >= self.disk.mark();
@@ -160,13 +177,15 @@ impl Writer {
         round
     }
 
-    /// Writes all dirty keys as they are after `overlay`. After a failure nothing is ever
-    /// written again: what the file holds is not known before it is read anew.
+    /// Writes all dirty keys as they are after `overlay`.
     fn commit(
         &mut self,
         overlay: &HashMap<Arc<str>, Option<KeyValue>>,
         mark: Option<Revision>,
     ) -> Result<(), String> {
+        if let Some(why) = self.shared.read_only.read().clone() {
+            return Err(why);
+        }
         let index = self.shared.view.snapshot();
         let changes = self.dirty.iter().map(|key| {
             let present = match overlay.get(key) {
@@ -175,22 +194,47 @@ impl Writer {
             };
             (&**key, present)
         });
-        let written = self.disk.commit(changes, mark);
+        let logged = self.log.last();
+        let record = Record {
+            mark,
+            relaxed_until: (logged > 0).then_some(logged),
+        };
+        self.disk
+            .commit(changes, record)
+            .map_err(|why| self.fail(why))?;
+        self.log.reset();
         self.dirty.clear();
+        self.unlogged.clear();
         self.deadline = None;
-        if let Err(why) = &written {
-            tracing::error!(error = %why, "a write to disk failed; the store is read-only");
-            *self.shared.read_only.write() = Some(why.clone());
-        }
-        written
+        Ok(())
     }
 
-    /// Commits what relaxed writes have left.
-    fn flush(&mut self, mark: Option<Revision>) {
-        if self.shared.read_only.read().is_none() {
-            // A failure has been logged, and is what `read_only` says from now on.
-            let _ = self.commit(&HashMap::new(), mark);
+    /// Brings to disk what relaxed writes have left.
+    fn flush_relaxed(&mut self) {
+        self.deadline = None;
+        if self.shared.read_only.read().is_some() {
+            return;
         }
+        let index = self.shared.view.snapshot();
+        let changes = self.unlogged.iter().map(|key| (&**key, index.get(key)));
+        match self.log.append(changes, index.revision()) {
+            Ok(true) => self.unlogged.clear(),
+            Ok(false) => {
+                // See `run`: a failure is not lost.
+                let _ = self.commit(&HashMap::new(), None);
+            }
+            Err(error) => {
+                self.fail(error.to_string());
+            }
+        }
+    }
+
+    /// After a failure nothing is ever written again: what the files hold is not known before
+    /// they are read anew.
+    fn fail(&self, why: String) -> String {
+        tracing::error!(error = %why, "a write to disk failed; the store is read-only");
+        *self.shared.read_only.write() = Some(why.clone());
+        why
     }
 }
 

@@ -1,5 +1,5 @@
-//! A disk in memory that forgets what was not synced. Its power can be cut after any operation;
-//! what survives is what was synced, and any part of what was not, in sectors.
+//! Files in memory on a disk that forgets what was not synced. Its power can be cut after any
+//! operation; what survives is what was synced, and any part of what was not, in sectors.
 
 use parking_lot::Mutex;
 use rand::Rng;
@@ -29,55 +29,94 @@ pub(super) enum Fault {
     Full(usize),
 }
 
+/// What the files of a machine share.
 #[derive(Debug)]
-struct Inner {
+struct Power {
+    fault: Fault,
+    off: bool,
+}
+
+/// The two files of a store.
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    pub(super) database: DiskFile,
+    pub(super) log: DiskFile,
+    power: Arc<Mutex<Power>>,
+}
+
+#[derive(Debug)]
+struct Content {
     /// What a reader sees.
     current: Vec<u8>,
     /// What was there at the last sync.
     synced: Vec<u8>,
     /// What was done since.
     pending: Vec<Op>,
-    fault: Fault,
-    off: bool,
 }
 
-/// See the file's header. Cloning gives another handle to the same disk.
+/// A file. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Disk(Arc<Mutex<Inner>>);
+pub(super) struct DiskFile {
+    content: Arc<Mutex<Content>>,
+    power: Arc<Mutex<Power>>,
+}
 
 impl Disk {
     pub(super) fn new() -> Self {
-        Self::of(Vec::new())
+        Self::of(Vec::new(), Vec::new())
     }
 
-    fn of(image: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            current: image.clone(),
-            synced: image,
-            pending: Vec::new(),
+    fn of(database: Vec<u8>, log: Vec<u8>) -> Self {
+        let power = Arc::new(Mutex::new(Power {
             fault: Fault::None,
             off: false,
-        })))
+        }));
+        let file = |image: Vec<u8>| DiskFile {
+            content: Arc::new(Mutex::new(Content {
+                current: image.clone(),
+                synced: image,
+                pending: Vec::new(),
+            })),
+            power: power.clone(),
+        };
+        Self {
+            database: file(database),
+            log: file(log),
+            power,
+        }
     }
 
     pub(super) fn fail(&self, fault: Fault) {
-        self.0.lock().fault = fault;
+        self.power.lock().fault = fault;
     }
 
     pub(super) fn cut(&self) {
-        self.0.lock().off = true;
+        self.power.lock().off = true;
     }
 
     pub(super) fn is_off(&self) -> bool {
-        self.0.lock().off
+        self.power.lock().off
     }
 
     /// The disk as it is found when the power is back.
     pub(super) fn survivor(&self, rng: &mut impl Rng) -> Self {
-        let inner = self.0.lock();
-        let mut image = inner.synced.clone();
+        let database = self.database.survivor(rng);
+        Self::of(database, self.log.survivor(rng))
+    }
+
+    /// The disk as another process finds it when this one was killed: nothing is lost.
+    pub(super) fn as_it_is(&self) -> Self {
+        let current = |file: &DiskFile| file.content.lock().current.clone();
+        Self::of(current(&self.database), current(&self.log))
+    }
+}
+
+impl DiskFile {
+    fn survivor(&self, rng: &mut impl Rng) -> Vec<u8> {
+        let content = self.content.lock();
+        let mut image = content.synced.clone();
         let kept = [0.0, 1.0, 0.5, rng.random_range(0.0..1.0)][rng.random_range(0..4)];
-        for op in &inner.pending {
+        for op in &content.pending {
             match op {
                 Op::SetLen(length) => {
                     if rng.random_bool(kept) {
@@ -93,12 +132,7 @@ impl Disk {
                 }
             }
         }
-        Self::of(image)
-    }
-
-    /// The disk as another process finds it when this one was killed: nothing is lost.
-    pub(super) fn as_it_is(&self) -> Self {
-        Self::of(self.0.lock().current.clone())
+        image
     }
 }
 
@@ -109,7 +143,7 @@ fn place(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     image[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-impl Inner {
+impl Power {
     /// Counts an operation; fails if it is one too many.
     fn spend(&mut self, sync: bool, bytes: usize) -> Result<(), Error> {
         if self.off {
@@ -140,42 +174,44 @@ impl Inner {
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for DiskFile {
     fn len(&self) -> Result<u64, Error> {
-        Ok(self.0.lock().current.len() as u64)
+        Ok(self.content.lock().current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let inner = self.0.lock();
+        let content = self.content.lock();
         let at = offset as usize;
-        let bytes = inner.current.get(at..at + out.len());
+        let bytes = content.current.get(at..at + out.len());
         out.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> Result<(), Error> {
-        let mut inner = self.0.lock();
-        inner.spend(false, 0)?;
-        inner.current.resize(len as usize, 0);
-        inner.pending.push(Op::SetLen(len));
+        self.power.lock().spend(false, 0)?;
+        let mut content = self.content.lock();
+        content.current.resize(len as usize, 0);
+        content.pending.push(Op::SetLen(len));
         Ok(())
     }
 
     fn sync_data(&self) -> Result<(), Error> {
-        let mut inner = self.0.lock();
-        inner.spend(true, 0)?;
-        inner.synced = inner.current.clone();
-        inner.pending.clear();
+        self.power.lock().spend(true, 0)?;
+        let mut content = self.content.lock();
+        content.synced = content.current.clone();
+        content.pending.clear();
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
-        let mut inner = self.0.lock();
+        let mut power = self.power.lock();
+        let was_on = !power.off;
+        let spent = power.spend(false, data.len());
         // A write that the cut falls into may be there in part.
-        let spent = inner.spend(false, data.len());
-        if spent.is_ok() || inner.fault == Fault::PowerCut(0) {
-            inner.pending.push(Op::Write(offset, data.to_vec()));
-            place(&mut inner.current, offset as usize, data);
+        if spent.is_ok() || (was_on && power.off) {
+            let mut content = self.content.lock();
+            content.pending.push(Op::Write(offset, data.to_vec()));
+            place(&mut content.current, offset as usize, data);
         }
         spent
     }
