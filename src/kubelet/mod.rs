@@ -2,6 +2,7 @@
 //! `pod_actions` (pure), does in `sync_pod`; many nodes share one process. Must never import `api`
 //! or `store`: it meets the server through `client`, and the server meets it through HTTP.
 
+mod egress_events;
 mod env;
 mod eviction;
 mod images;
@@ -29,6 +30,7 @@ mod status;
 mod sync_pod;
 mod unsupported;
 
+pub use egress_events::EgressEvents;
 pub use env::ImageDefaults;
 pub use kubelet::{Kubelet, KubeletConfig, KubeletError};
 pub use local_nodes::LocalNodes;

@@ -37,9 +37,14 @@ pub(crate) struct Authority {
 impl Authority {
     /// Reads the authority from `folder`, or makes it there; without a folder it lives in memory.
     pub(crate) fn open(folder: Option<&Path>, clock: &Clock) -> Result<Self, ServeError> {
-        let Some(folder) = folder else { return Self::make(clock).map(|(authority, _)| authority) };
+        let Some(folder) = folder else {
+            return Self::make(clock).map(|(authority, _)| authority);
+        };
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
-        match (std::fs::read_to_string(&certificate), std::fs::read_to_string(&key)) {
+        match (
+            std::fs::read_to_string(&certificate),
+            std::fs::read_to_string(&key),
+        ) {
             (Ok(certificate_pem), Ok(key_pem)) => Self::read(certificate_pem, &key_pem, clock)
                 .map_err(|error| ServeError::file(&certificate, error)),
             (Err(c), Err(k))
@@ -62,7 +67,11 @@ impl Authority {
         let key = KeyPair::from_pem(key_pem)?;
         // Reads the subject and the key usages that the leaves must name; nothing is re-signed.
         let issuer = Issuer::new(ca_params(clock)?, key);
-        Ok(Self { issuer, certificate_pem, clock: clock.clone() })
+        Ok(Self {
+            issuer,
+            certificate_pem,
+            clock: clock.clone(),
+        })
     }
 
     fn make(clock: &Clock) -> Result<(Self, String), ServeError> {
@@ -72,7 +81,14 @@ impl Authority {
             let params = ca_params(clock)?;
             let certificate_pem = params.self_signed(&key)?.pem();
             let issuer = Issuer::new(params, key);
-            Ok((Self { issuer, certificate_pem, clock: clock.clone() }, key_pem))
+            Ok((
+                Self {
+                    issuer,
+                    certificate_pem,
+                    clock: clock.clone(),
+                },
+                key_pem,
+            ))
         };
         made().map_err(|error| ServeError::Start(format!("the certificate authority: {error}")))
     }
@@ -94,12 +110,22 @@ impl Authority {
         .map(str::to_owned)
         .to_vec();
         names.extend(addresses.iter().map(ToString::to_string));
-        self.sign(names, "kube-apiserver", &[], ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(
+            names,
+            "kube-apiserver",
+            &[],
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )
     }
 
     /// A certificate for a client; its groups are its organizations, as Kubernetes reads them.
     pub(crate) fn client(&self, user: &str, groups: &[&str]) -> Result<Identity, ServeError> {
-        self.sign(Vec::new(), user, groups, ExtendedKeyUsagePurpose::ClientAuth)
+        self.sign(
+            Vec::new(),
+            user,
+            groups,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )
     }
 
     fn sign(
@@ -123,7 +149,10 @@ impl Authority {
             params.use_authority_key_identifier_extension = true;
             set_validity(&mut params, &self.clock, LEAF_DAYS);
             let certificate = params.signed_by(&key, &self.issuer)?;
-            Ok(Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+            Ok(Identity {
+                certificate_pem: certificate.pem(),
+                key_pem: key.serialize_pem(),
+            })
         };
         signed().map_err(|error| ServeError::Start(format!("a certificate: {error}")))
     }
@@ -179,12 +208,20 @@ mod tests {
         let first = Authority::open(Some(folder.path()), &clock).unwrap();
         let second = Authority::open(Some(folder.path()), &clock).unwrap();
         assert_eq!(first.certificate_pem(), second.certificate_pem());
-        let leaf = second.client("kubernetes-admin", &["system:masters"]).unwrap();
+        let leaf = second
+            .client("kubernetes-admin", &["system:masters"])
+            .unwrap();
         let (_, ca) = x509_parser::pem::parse_x509_pem(first.certificate_pem().as_bytes()).unwrap();
         let (_, leaf) = x509_parser::pem::parse_x509_pem(leaf.certificate_pem.as_bytes()).unwrap();
         let (ca, leaf) = (ca.parse_x509().unwrap(), leaf.parse_x509().unwrap());
         assert_eq!(leaf.issuer(), ca.subject());
-        let user = leaf.subject().iter_common_name().next().unwrap().as_str().unwrap();
+        let user = leaf
+            .subject()
+            .iter_common_name()
+            .next()
+            .unwrap()
+            .as_str()
+            .unwrap();
         assert_eq!(user, "kubernetes-admin");
     }
 
@@ -193,7 +230,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.crt"), "not a certificate").unwrap();
         std::fs::write(folder.path().join("ca.key"), "not a key").unwrap();
-        let error = Authority::open(Some(folder.path()), &Clock::real()).err().unwrap();
+        let error = Authority::open(Some(folder.path()), &Clock::real())
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("ca.crt"), "{error}");
         let kept = std::fs::read_to_string(folder.path().join("ca.key")).unwrap();
         assert_eq!(kept, "not a key");

@@ -1,0 +1,294 @@
+//! The parts of a cluster that take more than a line to make, each told what it needs by
+//! `cluster.rs`. Must not know in which order they start.
+
+use crate::api::{ApiServer, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo};
+use crate::kubelet::{
+    Capacity, Kubelet, KubeletConfig, LocalNodes, MockRuntime, PodRuntime, WasmPodRuntime,
+};
+use crate::net::{Cidr, Fabric, NodeIpam};
+use crate::oci::{BUNDLED, ImageStore};
+use crate::serve::data_dir::DataDir;
+use crate::serve::pki::{self, Authority};
+use crate::serve::{NODES_MAX, ServeConfig, ServeError, in_process};
+use crate::stdx::{Clock, Shutdown, create_private_dir, write_atomic};
+use crate::store::{self, Store, StoreOptions, StoreUrl};
+use crate::wasm_runtime::{RuntimeConfig, WasmRuntime};
+use futures::future::try_join_all;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The user of the admin's kubeconfig.
+pub(crate) const ADMIN: &str = "kubernetes-admin";
+/// The pods' addresses; each node has a /20 of it.
+const POD_CIDR_V4: (Ipv4Addr, u8, u8) = (Ipv4Addr::new(10, 128, 0, 0), 10, 20);
+/// Likewise for IPv6; each node has a /64.
+const POD_CIDR_V6: (Ipv6Addr, u8, u8) = (Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, 0), 48, 64);
+
+/// Pods of one node at most: what its range of addresses carries.
+const NODE_PODS_MAX: u32 = 4_000;
+/// The first address of the services' range: the API server's own, by which pods know it.
+const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+
+/// Refuses settings that make no sense, before anything is touched.
+pub(crate) fn check(config: &ServeConfig) -> Result<(), ServeError> {
+    let wrong = |what: String| Err(ServeError::Config(what));
+    if config.nodes == 0 || config.nodes > NODES_MAX {
+        return wrong(format!(
+            "--nodes {}: between 1 and {NODES_MAX}",
+            config.nodes
+        ));
+    }
+    if config.node_shape.pods == 0 {
+        return wrong("--node-pods 0: a node needs room for a pod".to_owned());
+    }
+    if config.node_shape.pods > NODE_PODS_MAX {
+        return wrong(format!(
+            "--node-pods {}: at most {NODE_PODS_MAX}",
+            config.node_shape.pods
+        ));
+    }
+    Ok(())
+}
+
+/// One provider of cryptography for the process.
+pub(crate) fn install_crypto() {
+    // A second cluster of this process finds it installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A folder of the data directory, if there is one.
+fn folder(dir: Option<&DataDir>, name: &str) -> Result<Option<PathBuf>, ServeError> {
+    dir.map(|dir| dir.folder(name)).transpose()
+}
+
+/// Where things are kept, for as long as the cluster runs.
+pub(crate) struct Kept {
+    dir: Option<DataDir>,
+    pub(crate) store: Arc<dyn Store>,
+    images: Arc<ImageStore>,
+    pub(crate) authority: Authority,
+}
+
+impl Kept {
+    /// Takes the data directory, if there is to be one, and opens what is in it.
+    pub(crate) async fn open(config: &ServeConfig, clock: &Clock) -> Result<Self, ServeError> {
+        let dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let store = open_store(dir.as_ref()).await?;
+        let images = open_images(dir.as_ref())?;
+        let authority = Authority::open(folder(dir.as_ref(), "pki")?.as_deref(), clock)?;
+        Ok(Self {
+            dir,
+            store,
+            images,
+            authority,
+        })
+    }
+}
+
+async fn open_store(dir: Option<&DataDir>) -> Result<Arc<dyn Store>, ServeError> {
+    let url = match folder(dir, "store")? {
+        Some(folder) => StoreUrl::Redb(folder),
+        None => StoreUrl::Memory,
+    };
+    let opened = tokio::task::spawn_blocking(move || store::open(&url, &StoreOptions::default()));
+    match opened.await {
+        Ok(Ok(store)) => Ok(store),
+        Ok(Err(error)) => Err(ServeError::Start(error.to_string())),
+        Err(error) => Err(ServeError::Start(format!("the store: {error}"))),
+    }
+}
+
+fn open_images(dir: Option<&DataDir>) -> Result<Arc<ImageStore>, ServeError> {
+    let folder = folder(dir, "images")?;
+    ImageStore::open(folder.as_deref(), BUNDLED)
+        .map_err(|error| ServeError::Start(format!("the image store: {error}")))
+}
+
+/// The authority by which client certificates are known.
+pub(crate) fn client_authority(authority: &Authority) -> Result<CertificateAuthority, ServeError> {
+    let unusable = |error: String| ServeError::Start(format!("the certificate authority: {error}"));
+    let root = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes())
+        .map_err(|error| unusable(error.to_string()))?;
+    CertificateAuthority::new(&[root]).map_err(unusable)
+}
+
+/// What the API server shows to its clients.
+pub(crate) fn server_tls(
+    authority: &Authority,
+    listen: SocketAddr,
+) -> Result<TlsFiles, ServeError> {
+    let server = authority.server(&certificate_addresses(listen))?;
+    Ok(TlsFiles {
+        certificate_chain: server.certificate_pem.into_bytes(),
+        private_key: server.key_pem.into_bytes(),
+    })
+}
+
+/// The addresses that the server's certificate is for.
+fn certificate_addresses(listen: SocketAddr) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = vec![
+        Ipv4Addr::LOCALHOST.into(),
+        Ipv6Addr::LOCALHOST.into(),
+        KUBERNETES_SERVICE.into(),
+    ];
+    if !listen.ip().is_unspecified() && !addresses.contains(&listen.ip()) {
+        addresses.push(listen.ip());
+    }
+    addresses
+}
+
+/// What runs the containers of all nodes.
+pub(crate) fn pod_runtime(
+    config: &ServeConfig,
+    kept: &Kept,
+    clock: &Clock,
+) -> Result<Arc<dyn PodRuntime>, ServeError> {
+    if config.mock_runtime {
+        return Ok(Arc::new(MockRuntime::new(clock.clone())));
+    }
+    let cache_dir = match &config.compile_cache {
+        Some(path) => {
+            create_private_dir(path).map_err(|error| ServeError::file(path, error))?;
+            Some(path.clone())
+        }
+        None => folder(kept.dir.as_ref(), "compiled")?,
+    };
+    let runtime = WasmRuntime::new(RuntimeConfig {
+        cache_dir,
+        ..RuntimeConfig::default()
+    })
+    .map_err(|error| ServeError::Start(format!("the wasm runtime: {error}")))?;
+    Ok(Arc::new(WasmPodRuntime::new(runtime, kept.images.clone())))
+}
+
+/// What all nodes of the process share.
+pub(crate) struct SharedByNodes<'a> {
+    pub(crate) api: &'a Arc<ApiServer>,
+    pub(crate) fabric: &'a Arc<Fabric>,
+    pub(crate) runtime: &'a Arc<dyn PodRuntime>,
+    pub(crate) clock: &'a Clock,
+}
+
+/// Starts the nodes, together; returns when all follow their pods.
+pub(crate) async fn start_nodes(
+    config: &ServeConfig,
+    shared: &SharedByNodes<'_>,
+    shutdown: &Shutdown,
+    nodes: &Arc<LocalNodes>,
+) -> Result<(), ServeError> {
+    let mut starting = Vec::new();
+    for number in 0..config.nodes {
+        let name = format!("wkube-{number}");
+        let user = UserInfo::new(&format!("system:node:{name}"), &[GROUP_NODES]);
+        starting.push(Kubelet::start(KubeletConfig {
+            client: in_process::client(shared.api, user, "kubelet"),
+            node_name: name,
+            runtime: shared.runtime.clone(),
+            fabric: shared.fabric.clone(),
+            ipam: node_ipam(number)?,
+            addresses: Vec::new(),
+            data_dir: config.data_dir.clone(),
+            clock: shared.clock.clone(),
+            capacity: Capacity {
+                cpu_millis: config.node_shape.cpu_millis,
+                memory_bytes: config.node_shape.memory_bytes,
+                storage_bytes: free_bytes(config.data_dir.as_deref()),
+                pods: config.node_shape.pods,
+            },
+            labels: BTreeMap::new(),
+            shutdown: shutdown.clone(),
+        }));
+    }
+    let started = try_join_all(starting).await;
+    for kubelet in started.map_err(|error| ServeError::Start(error.to_string()))? {
+        nodes.add(kubelet);
+    }
+    Ok(())
+}
+
+fn node_ipam(number: usize) -> Result<Arc<NodeIpam>, ServeError> {
+    let ranges = || {
+        let index = u32::try_from(number).ok()?;
+        let (base, prefix, each) = POD_CIDR_V4;
+        let v4 = Cidr::new(base.into(), prefix)?.subnet(each, index)?;
+        let (base, prefix, each) = POD_CIDR_V6;
+        let v6 = Cidr::new(base.into(), prefix)?.subnet(each, index)?;
+        Some(Arc::new(NodeIpam::new(v4, Some(v6))))
+    };
+    ranges().ok_or_else(|| ServeError::Config(format!("no addresses are left for node {number}")))
+}
+
+/// What is free on the disk of the data directory; without one, nothing is kept on disk.
+fn free_bytes(dir: Option<&Path>) -> u64 {
+    let Some(dir) = dir else { return 0 };
+    rustix::fs::statvfs(dir).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Where kubeconfigs were written.
+pub(crate) struct Written {
+    /// The one that this server always has.
+    pub(crate) own: PathBuf,
+    /// The folder that goes with the server, when it keeps nothing.
+    pub(crate) temporary: Option<PathBuf>,
+    /// The one of `--kubeconfig`, if it goes with the server.
+    pub(crate) asked_for: Option<PathBuf>,
+}
+
+/// Writes the admin's kubeconfig to the data directory (or a folder that goes with the server) and
+/// to the file that was asked for.
+pub(crate) fn write_kubeconfigs(
+    config: &ServeConfig,
+    kept: &Kept,
+    listen: SocketAddr,
+) -> Result<Written, ServeError> {
+    let host = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let url = format!("https://{}", SocketAddr::new(host, listen.port()));
+    let authority = &kept.authority;
+    let admin = authority.client(ADMIN, &[GROUP_MASTERS])?;
+    let text = pki::kubeconfig(&url, authority, &admin);
+    let write = |path: &Path| {
+        write_atomic(path, text.as_bytes(), 0o600).map_err(|error| ServeError::file(path, error))
+    };
+    let (folder, temporary) = match &kept.dir {
+        Some(dir) => (dir.path().to_owned(), None),
+        None => {
+            let name = format!("wkube-{}", uuid::Uuid::new_v4().simple());
+            let folder = std::env::temp_dir().join(name);
+            create_private_dir(&folder).map_err(|error| ServeError::file(&folder, error))?;
+            (folder.clone(), Some(folder))
+        }
+    };
+    let own = folder.join("kubeconfig");
+    write(&own)?;
+    if let Some(path) = &config.kubeconfig {
+        write(path)?;
+    }
+    let asked_for = temporary.as_ref().and(config.kubeconfig.clone());
+    Ok(Written {
+        own,
+        temporary,
+        asked_for,
+    })
+}
+
+/// Removes what an ephemeral server must not leave behind.
+pub(crate) fn clean_up(temporary: Option<&Path>, kubeconfig: Option<&Path>) {
+    if let Some(folder) = temporary
+        && let Err(error) = std::fs::remove_dir_all(folder)
+    {
+        tracing::warn!(folder = %folder.display(), %error, "not removed");
+    }
+    if let Some(file) = kubeconfig
+        && let Err(error) = std::fs::remove_file(file)
+    {
+        tracing::warn!(file = %file.display(), %error, "not removed");
+    }
+}
