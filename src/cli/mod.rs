@@ -1,8 +1,101 @@
-//! The command line: one file a verb. Must never talk to store or api directly.
+//! The command line: one file a verb, one line in the list. Speaks to an API server through
+//! `client`, and starts one through `serve`. Must never talk to store or api directly.
 
+mod api_resources;
+mod apply;
+mod completion;
+mod context;
+mod create;
+mod delete;
+mod describe;
+mod discovery;
+mod get;
+mod logs;
+mod manifests;
+mod printers;
+mod resource_args;
+mod serve;
+mod version;
+
+use clap::{Parser, Subcommand};
+use context::{CliError, GlobalArgs};
 use std::process::ExitCode;
+
+/// A Kubernetes in one rootless program whose pods are WebAssembly sandboxes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wkube",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Declares the verbs: variant, module, and nothing else.
+macro_rules! verbs {
+    ($($(#[$meta:meta])* $variant:ident => $module:ident,)+) => {
+        #[derive(Debug, Subcommand)]
+        enum Verb {
+            $($(#[$meta])* $variant($module::Args),)+
+        }
+
+        async fn run(verb: Verb, global: GlobalArgs) -> Result<ExitCode, CliError> {
+            match verb {
+                $(Verb::$variant(args) => $module::run(args, global).await,)+
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Start a cluster in this process.
+    Serve => serve,
+    /// Apply a configuration to objects by file name, folder, URL or stdin.
+    Apply => apply,
+    /// Display one or many objects.
+    Get => get,
+    /// Show details of a specific object or group of objects.
+    Describe => describe,
+    /// Print the logs for a container in a pod.
+    Logs => logs,
+    /// Delete objects by file names, names, or selectors.
+    Delete => delete,
+    /// Create objects from a file or from stdin.
+    Create => create,
+    /// Print the API resources that the server has.
+    ApiResources => api_resources,
+    /// Print the client and server version information.
+    Version => version,
+    /// Print the shell completion script.
+    Completion => completion,
+}
 
 /// Parses the command line, runs the verb, answers its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let Cli { global, verb } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the threads of wkube cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(run(verb, global)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(error.code)
+        }
+    };
+    // Guests and clients that hang must not keep the process.
+    runtime.shutdown_background();
+    code
 }

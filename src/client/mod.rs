@@ -11,6 +11,6 @@ mod work_queue;
 pub use events::{EventRecorder, EventType, ObjectReference};
 pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
 pub use kubeconfig::{Connection, connect};
-pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query};
+pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query, collect};
 pub use transport::{InProcess, Remote, ResponseBody, Transport};
 pub use work_queue::WorkQueue;

@@ -353,7 +353,7 @@ pub(super) fn with_query(mut path: String, query: &Query) -> String {
 }
 
 /// Reads a body to its end.
-pub(super) async fn collect(mut body: ResponseBody) -> Result<Bytes, ClientError> {
+pub async fn collect(mut body: ResponseBody) -> Result<Bytes, ClientError> {
     let mut first = None;
     let mut rest = BytesMut::new();
     while let Some(part) = body.next().await {

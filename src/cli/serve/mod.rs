@@ -1,0 +1,231 @@
+//! `wkube serve`: a cluster in this process, until it is told to stop or the command it was
+//! started for has ended.
+
+mod demo;
+mod ready;
+
+use crate::cli::context::{CliError, GlobalArgs};
+use crate::cli::manifests::{self, FileArgs, Manifest};
+use crate::meta::Quantity;
+use crate::serve::{Cluster, NodeShape, ServeConfig, default_data_dir};
+use crate::stdx::Clock;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Exit code when the cluster did not start.
+const EXIT_DID_NOT_START: u8 = 125;
+/// Exit code when what was applied did not become ready in time.
+const EXIT_NEVER_READY: u8 = 124;
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address of the API [default: 127.0.0.1:6443, or a free port when that one is taken]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where everything is kept [default: $XDG_DATA_HOME/wkube or ~/.local/share/wkube]
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Keep everything in memory and leave nothing behind
+    #[arg(long, conflicts_with = "data_dir")]
+    ephemeral: bool,
+    /// How many virtual nodes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    nodes: usize,
+    /// CPU of each node [default: the machine's cores]
+    #[arg(long, value_name = "QUANTITY", value_parser = cpu_millis)]
+    node_cpu: Option<u64>,
+    /// Memory of each node [default: the machine's memory]
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    node_memory: Option<u64>,
+    /// Pods of each node
+    #[arg(long, value_name = "N", default_value_t = NodeShape::default().pods)]
+    node_pods: u32,
+    /// What pods may reach outside the cluster: `all`, CIDR[:PORT], NAME:PORT, localhost:PORT
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    egress: Vec<String>,
+    /// Where compiled code is kept; it may be shared by several servers of one user
+    #[arg(long, value_name = "FOLDER")]
+    compile_cache: Option<PathBuf>,
+    /// Run containers by the mock runtime, which does what annotations say
+    #[arg(long)]
+    mock_runtime: bool,
+    /// Show what wkube does: run the example pod, ask it, print the answer
+    #[arg(long)]
+    demo: bool,
+    /// Apply these once the cluster is ready
+    #[command(flatten)]
+    files: FileArgs,
+    /// How long what was applied may take to become ready, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    ready_timeout: u64,
+    /// Run this when all that was applied is ready, with KUBECONFIG set; then stop and exit as it did
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Logs as text or JSON, on stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Which logs: error, warn, info, debug, trace, or a filter by room
+    #[arg(long, value_name = "FILTER", env = "WKUBE_LOG", default_value = "warn")]
+    log: String,
+}
+
+fn cpu_millis(text: &str) -> Result<u64, String> {
+    let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
+    u64::try_from(quantity.millis()).map_err(|_| "must not be negative".to_owned())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
+    u64::try_from(quantity.value()).map_err(|_| "must not be negative".to_owned())
+}
+
+pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
+    let began = Instant::now();
+    start_logs(&args)?;
+    // What is to be applied is read first: a mistake in it starts nothing.
+    let manifests = manifests::read(&args.files)
+        .await
+        .map_err(|error| CliError {
+            code: EXIT_DID_NOT_START,
+            ..error
+        })?;
+    let config = config(&args, &global)?;
+    let cluster = Cluster::start(config)
+        .await
+        .map_err(|error| CliError::with_code(error, EXIT_DID_NOT_START))?;
+    say_ready(&cluster, began.elapsed());
+    let mut signals = Signals::new().map_err(CliError::new)?;
+    let code = tokio::select! {
+        code = work(&args, &cluster, manifests) => code,
+        () = signals.received() => Ok(ExitCode::SUCCESS),
+    };
+    cluster.stop().await;
+    code
+}
+
+/// What the cluster was started for: applies, shows, runs the command; without one, serves until a
+/// signal comes.
+async fn work(
+    args: &Args,
+    cluster: &Cluster,
+    manifests: Vec<Manifest>,
+) -> Result<ExitCode, CliError> {
+    let client = cluster.client("wkube");
+    let applied = ready::apply(&client, manifests).await?;
+    if args.demo {
+        demo::run(cluster, args.ready_timeout).await?;
+    }
+    let Some((program, words)) = args.command.split_first() else {
+        return std::future::pending().await;
+    };
+    let clock = Clock::real();
+    ready::wait(&client, &applied, args.ready_timeout, &clock)
+        .await
+        .map_err(|error| CliError {
+            code: EXIT_NEVER_READY,
+            ..error
+        })?;
+    let status = tokio::process::Command::new(program)
+        .args(words)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(|error| CliError::with_code(format!("{program}: {error}"), 127))?;
+    // A command that a signal ended answers as a shell would.
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
+    let data_dir = match (&args.data_dir, args.ephemeral) {
+        (_, true) => None,
+        (Some(dir), false) => Some(dir.clone()),
+        (None, false) => Some(default_data_dir().ok_or_else(|| {
+            let what = "no home directory: name a data directory with --data-dir, or keep \
+                        everything in memory with --ephemeral";
+            CliError::with_code(what, EXIT_DID_NOT_START)
+        })?),
+    };
+    let machine = NodeShape::default();
+    Ok(ServeConfig {
+        listen: args.listen,
+        data_dir,
+        kubeconfig: global.kubeconfig.clone(),
+        nodes: args.nodes,
+        node_shape: NodeShape {
+            cpu_millis: args.node_cpu.unwrap_or(machine.cpu_millis),
+            memory_bytes: args.node_memory.unwrap_or(machine.memory_bytes),
+            pods: args.node_pods,
+        },
+        egress: args.egress.clone(),
+        compile_cache: args.compile_cache.clone(),
+        mock_runtime: args.mock_runtime,
+    })
+}
+
+fn start_logs(args: &Args) -> Result<(), CliError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.log)
+        .map_err(|error| CliError::with_code(format!("--log: {error}"), EXIT_DID_NOT_START))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match args.log_format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().try_init(),
+    };
+    started.map_err(|error| CliError::with_code(error, EXIT_DID_NOT_START))
+}
+
+fn say_ready(cluster: &Cluster, took: Duration) {
+    if cluster.replaced_port() {
+        eprintln!(
+            "wkube: port 6443 is taken, using {}",
+            cluster.address().port()
+        );
+    }
+    eprintln!(
+        "wkube: ready in {} ms at https://{} (kubeconfig: {})",
+        took.as_millis(),
+        cluster.address(),
+        cluster.kubeconfig().display()
+    );
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            terminate,
+            interrupt,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
