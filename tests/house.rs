@@ -347,7 +347,7 @@ fn every_verb_of_the_command_line_is_in_its_list() {
             .unwrap_or_default()
             .to_owned();
         let is_verb = text.contains("pub(crate) struct Args") || text.contains("pub struct Args");
-        if is_verb && name != "mod" && !list.contains(&format!("{name}::")) {
+        if is_verb && name != "mod" && !list.contains(&format!("=> {name},")) {
             found.push(path.display().to_string());
         }
     }
