@@ -106,3 +106,17 @@ pub(super) fn fields(pod: &Pod) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_on_compatibility_names_every_field() {
+        let page = include_str!("../../docs/compatibility.md");
+        let fields = POD_FIELDS.iter().map(|(name, _)| name);
+        for name in fields.chain(CONTAINER_FIELDS.iter().map(|(name, _)| name)) {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}
