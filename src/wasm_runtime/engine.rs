@@ -23,6 +23,10 @@ use wasmtime::{
 const MAPS_PER_SANDBOX: usize = 6;
 /// Memory mappings that are left to everything else in the process.
 const MAPS_RESERVED: usize = 2_600;
+/// Once three quarters of the sandboxes exist, the mappings are really counted each so many.
+const MAPS_COUNTED_EACH: usize = 512;
+/// Mappings that must be left over by a count.
+const MAPS_SPARE: usize = 600;
 /// What Linux allows a process when it cannot be read.
 const MAPS_DEFAULT: usize = 65_530;
 /// Sandboxes of the pools but the last, which takes what the machine allows. Small ones first: a
@@ -50,6 +54,9 @@ pub(super) struct Engines {
     ticker: Arc<Ticker>,
     running: AtomicUsize,
     sandboxes_max: usize,
+    /// `sandboxes_max`, or less when a count of the mappings said so.
+    cap: AtomicUsize,
+    maps_max: usize,
     reservation: u64,
     compiler: OnceLock<Engine>,
     build: Mutex<()>,
@@ -82,7 +89,8 @@ pub(super) struct Slot {
 impl Engines {
     /// Engines that are built when they are needed.
     pub(super) fn new(ticker: Arc<Ticker>) -> Arc<Self> {
-        let maps = maps_max().saturating_sub(MAPS_RESERVED);
+        let maps_max = maps_max();
+        let maps = maps_max.saturating_sub(MAPS_RESERVED);
         let reservation = reservation();
         let sandboxes_max = maps / MAPS_PER_SANDBOX;
         let mut left = sandboxes_max;
@@ -104,6 +112,8 @@ impl Engines {
             ticker,
             running: AtomicUsize::new(0),
             sandboxes_max,
+            cap: AtomicUsize::new(sandboxes_max),
+            maps_max,
             reservation,
             compiler: OnceLock::new(),
             build: Mutex::new(()),
@@ -126,17 +136,19 @@ impl Engines {
 
     /// A place for a sandbox, in a pool if `poolable` and one has room.
     pub(super) fn admit(self: &Arc<Self>, poolable: bool) -> Result<Slot, RuntimeError> {
-        let max = self.sandboxes_max;
+        let max = self.cap.load(SeqCst);
         let counted = self
             .running
             .fetch_update(SeqCst, SeqCst, |n| (n < max).then_some(n + 1));
-        if let Err(running) = counted {
-            return Err(RuntimeError::NoRoom {
-                running,
-                reason: format!(
-                    "vm.max_map_count allows {max}: raise it with `sysctl vm.max_map_count=...`"
-                ),
-            });
+        match counted {
+            Ok(running) => self.count_maps(running),
+            Err(running) => {
+                let hint = "raise it with `sysctl vm.max_map_count=...`";
+                return Err(RuntimeError::NoRoom {
+                    running,
+                    reason: format!("vm.max_map_count allows {max}: {hint}"),
+                });
+            }
         }
         let tier = self.tiers.iter().position(|tier| tier.take(poolable));
         let Some(tier) = tier else {
@@ -147,6 +159,21 @@ impl Engines {
             engines: self.clone(),
             tier,
         })
+    }
+
+    /// Now and then, when there are many sandboxes, looks how many mappings are really left: guests
+    /// differ, and a process that runs out of them dies.
+    fn count_maps(&self, running: usize) {
+        if running < self.sandboxes_max / 4 * 3 || !running.is_multiple_of(MAPS_COUNTED_EACH) {
+            return;
+        }
+        let Ok(maps) = std::fs::read("/proc/self/maps") else {
+            return;
+        };
+        let used = maps.iter().filter(|byte| **byte == b'\n').count();
+        let left = self.maps_max.saturating_sub(used + MAPS_SPARE);
+        let cap = running + 1 + left / MAPS_PER_SANDBOX;
+        self.cap.store(cap.min(self.sandboxes_max), SeqCst);
     }
 
     /// The engine of a tier, built if it is the first time. A pool that cannot be built is left

@@ -67,6 +67,15 @@ pub(super) struct Server {
     stop: CancellationToken,
 }
 
+impl Drop for Server {
+    /// Ends every instance: those that wait for a request would hold the container's parts until
+    /// they have waited long enough.
+    fn drop(&mut self) {
+        self.handlers.idle.lock().clear();
+        self.handlers.workers.lock().abort_all();
+    }
+}
+
 struct Handlers {
     launch: Arc<Launch>,
     config: HttpConfig,

@@ -78,7 +78,7 @@ impl Lab {
         Self {
             runtime: WasmRuntime::new(config).unwrap(),
             fabric: Fabric::new(FabricConfig::default()),
-            budget: MemoryBudget::new(4 << 30),
+            budget: MemoryBudget::new(16 << 30),
             cache,
         }
     }
