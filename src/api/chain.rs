@@ -5,7 +5,7 @@ use crate::api::authentication::{self, UserInfo};
 use crate::api::authorization;
 use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
-use crate::api::{ApiServer, Body, Limits, respond, route};
+use crate::api::{ApiServer, Body, Limits, compress, respond, route};
 use crate::meta::{ApiError, Reason};
 use futures::FutureExt;
 use http::request::Parts;
@@ -52,6 +52,7 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     };
     let mut response = result.unwrap_or_else(|error| respond::error(&context, &error));
     respond::finish(&context, &mut response);
+    let response = compress::compress(&context, response);
     // last: count it
     let known = is_served(server, &context.info);
     server
@@ -81,10 +82,11 @@ async fn guarded(
         serve.await
     } else {
         let _turn = server.gate.enter(context).await?;
-        let seconds = server.limits.request_seconds_max;
+        let limit = Duration::from_secs(server.limits.request_seconds_max);
+        let asked = asked_time(context)?.unwrap_or(limit);
         tokio::select! {
             caught = serve => caught,
-            () = server.clock.sleep(Duration::from_secs(seconds)) => return Err(timed_out()),
+            () = server.clock.sleep(asked.min(limit)) => return Err(timed_out()),
         }
     };
     caught.unwrap_or_else(|_| {
@@ -96,6 +98,26 @@ async fn guarded(
         let text = "This request caused apiserver to panic. Look in the logs for details.";
         Err(ApiError::new(Reason::InternalError, text))
     })
+}
+
+/// How long the client is ready to wait: `timeout=32s`. Kubernetes: `filters/request_deadline`.
+fn asked_time(context: &Context) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = context.parameter("timeout").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let seconds = units.iter().find_map(|(unit, scale)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(number * scale)
+    });
+    match seconds.map(Duration::try_from_secs_f64) {
+        // Zero is no limit of the client's own.
+        Some(Ok(Duration::ZERO)) => Ok(None),
+        Some(Ok(time)) => Ok(Some(time)),
+        _ => Err(ApiError::bad_request(format!(
+            "invalid timeout specified in the request URL - timeout={text}"
+        ))),
+    }
 }
 
 fn timed_out() -> ApiError {

@@ -58,6 +58,14 @@ impl Context {
         std::mem::take(&mut self.warnings.lock())
     }
 
+    /// `User-Agent`, or nothing.
+    pub(crate) fn user_agent(&self) -> &str {
+        self.headers
+            .get(http::header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
     /// Whether the request lives as long as its client wants.
     pub(crate) fn is_long_running(&self) -> bool {
         self.info.verb == "watch"
@@ -65,16 +73,5 @@ impl Context {
                 self.info.subresource.as_str(),
                 "log" | "proxy" | "portforward" | "exec" | "attach"
             )
-    }
-
-    /// The client's name as field managers default to it: what precedes the slash.
-    pub(crate) fn default_field_manager(&self) -> String {
-        let agent = self
-            .headers
-            .get(http::header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let name = agent.split('/').next().unwrap_or_default();
-        name.chars().take(128).collect()
     }
 }

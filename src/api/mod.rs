@@ -9,6 +9,7 @@ mod authorization;
 mod bootstrap;
 mod chain;
 mod codec;
+mod compress;
 mod context;
 mod discovery;
 mod health;
@@ -36,6 +37,7 @@ pub use server::{ServeError, TlsFiles, serve};
 use crate::resources::Scheme;
 use crate::stdx::{Clock, Dialer, NodeTransport, Shutdown};
 use crate::store::{Store, StoreError};
+use std::future::Future;
 use std::sync::Arc;
 
 /// Limits of the server; the defaults are what `wkube serve` runs with.
@@ -97,7 +99,6 @@ pub struct ApiServer {
     metrics: metrics::Metrics,
     gate: chain::Gate,
     openapi: openapi::Documents,
-    #[allow(dead_code, reason = "the proxy and port-forward follow")]
     dialer: Arc<dyn Dialer>,
     nodes: Arc<dyn NodeTransport>,
     clock: Clock,
@@ -132,6 +133,16 @@ impl ApiServer {
     /// ([`InProcessIdentity`], or the TLS edge's), or in its `Authorization` header.
     pub async fn handle(self: &Arc<Self>, request: http::Request<Body>) -> http::Response<Body> {
         chain::run(self, request).await
+    }
+
+    /// Runs what is left of a request after its connection was upgraded, until the server stops.
+    pub(crate) fn upgraded(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shutdown.spawn_until_stopped(task);
+    }
+
+    /// Follows the store no longer: the last call, after which the server can be dropped.
+    pub fn close(&self) {
+        self.registry.cache.close();
     }
 
     /// Forgets what happened up to `revision`: a watch or a page that needs it gets 410.

@@ -28,7 +28,7 @@ pub(crate) async fn route(
     let mut response = if context.info.is_resource {
         resource(server, context, request).await?
     } else {
-        path(server, context)?
+        path(server, context).await?
     };
     if context.method == Method::HEAD {
         *response.body_mut() = Body::empty();
@@ -169,7 +169,7 @@ fn options(def: &DefRef, subresource: &str) -> Response<Body> {
 }
 
 /// A path that is no resource.
-fn path(server: &Arc<ApiServer>, context: &Context) -> Result<Response<Body>, ApiError> {
+async fn path(server: &Arc<ApiServer>, context: &Context) -> Result<Response<Body>, ApiError> {
     if !matches!(context.method, Method::GET | Method::HEAD) {
         return Err(not_allowed());
     }
@@ -185,7 +185,7 @@ fn path(server: &Arc<ApiServer>, context: &Context) -> Result<Response<Body>, Ap
         ("api" | "apis", _) => discovery::below(server, context, first, rest),
         ("version", "") => version::serve(context),
         ("livez" | "readyz" | "healthz", check) => health::serve(server, context, first, check),
-        ("openapi", document) => openapi::serve(server, context, document),
+        ("openapi", document) => openapi::serve(server, context, document).await,
         ("metrics", "") => Ok(server.metrics.serve()),
         _ => Err(not_found()),
     }

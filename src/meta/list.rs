@@ -14,7 +14,8 @@ const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 /// Where a paged list goes on: the revision that all pages show, and the key to start after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Continue {
-    /// The revision of the first page.
+    /// The revision of the first page; 0 for whatever is there when the token is used, after that
+    /// revision was forgotten.
     pub revision: u64,
     /// The last key that was given out, below the resource's prefix (`default/x`). The next page
     /// starts after it.
@@ -34,7 +35,11 @@ impl Continue {
     /// after `after`, as in Kubernetes.
     pub fn encode(&self) -> String {
         let start = format!("{}\0", self.after);
-        let token = json!({"v": TOKEN_VERSION, "rv": self.revision, "start": start});
+        let revision = match self.revision {
+            0 => json!(-1),
+            known => json!(known),
+        };
+        let token = json!({"v": TOKEN_VERSION, "rv": revision, "start": start});
         URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
@@ -55,12 +60,15 @@ impl Continue {
                 text("v")
             )));
         }
-        let revision = fields.get("rv").and_then(Value::as_u64).unwrap_or(0);
-        if revision == 0 {
+        let revision = fields.get("rv").and_then(|rv| match rv.as_i64() {
+            Some(-1) => Some(0),
+            _ => rv.as_u64().filter(|known| *known > 0),
+        });
+        let Some(revision) = revision else {
             return Err(bad(
                 "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
             ));
-        }
+        };
         let after = text("start").trim_end_matches('\0');
         if after.is_empty() {
             return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));
@@ -72,13 +80,24 @@ impl Continue {
         Ok(Self::new(revision, after))
     }
 
-    /// 410: the revision of the token is compacted.
+    /// 410: the revision of the token is forgotten. What `to_status` makes of it lacks
+    /// `metadata.continue`, a token by which the rest can be had nevertheless: [`Continue::now`].
     pub fn expired() -> ApiError {
         ApiError::new(
             Reason::Expired,
             "The provided continue parameter is too old to display a consistent list result. You \
-             must start a new list without the continue parameter.",
+             can start a new list without the continue parameter, or use the continue token in \
+             this response to retrieve the remainder of the results. Continuing with the provided \
+             token results in an inconsistent list - objects that were created, modified, or \
+             deleted between the time the first chunk was returned and now may show up in the \
+             list.",
         )
+    }
+
+    /// The same place, of whatever is there when the token is used.
+    #[must_use]
+    pub fn now(&self) -> Self {
+        Self::new(0, self.after.clone())
     }
 }
 
@@ -187,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn any_key_reads_back(key in "[a-z0-9.-]{1,20}(/[a-z0-9]{1,20})?", rv in 1..u64::MAX) {
+        fn any_key_reads_back(key in "[a-z0-9.-]{1,20}(/[a-z0-9]{1,20})?", rv in 0..u64::MAX) {
             prop_assume!(!matches!(key.split('/').next(), Some("." | "..")));
             let token = Continue::new(rv, key);
             prop_assert_eq!(Continue::decode(&token.encode()).unwrap(), token);

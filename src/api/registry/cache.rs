@@ -178,6 +178,11 @@ impl Cache {
         }
     }
 
+    /// Follows the store no longer.
+    pub(crate) fn close(&self) {
+        drop(self.watch.lock().take());
+    }
+
     /// For metrics: kind, objects, watchers.
     pub(crate) fn counts(&self) -> Vec<(String, usize, usize)> {
         let kinds = self.kinds.read();

@@ -222,10 +222,11 @@ enum FieldOf {
 }
 
 impl Filter {
-    /// For a namespace (empty for all). The error is Kubernetes' sentence for a field that the
-    /// kind cannot be selected by.
+    /// For a namespace (empty for all); `stored` is the row whose form is kept. The error is
+    /// Kubernetes' sentence for a field that the kind cannot be selected by.
     pub(crate) fn new(
         def: &ResourceDef,
+        stored: &ResourceDef,
         namespace: &str,
         labels: Selector,
         fields: &FieldSelector,
@@ -235,12 +236,10 @@ impl Filter {
             let of = match requirement.field.as_str() {
                 "metadata.name" => FieldOf::Name,
                 "metadata.namespace" if def.is_namespaced() => FieldOf::Namespace,
-                label => {
-                    let found = def.selectable_fields.iter().position(|f| f.label == label);
-                    FieldOf::Row(
-                        found.ok_or_else(|| format!("field label not supported: {label}"))?,
-                    )
-                }
+                label => FieldOf::Row(
+                    field_index(def, stored, label)
+                        .ok_or_else(|| format!("field label not supported: {label}"))?,
+                ),
             };
             tests.push(FieldTest {
                 of,
@@ -289,4 +288,25 @@ impl Filter {
             _ => None,
         })
     }
+}
+
+/// Where the stored row keeps the value of a field that `def` calls `label`. Two forms of one kind
+/// call their fields by different names: a mark that is put in one is looked for in the other.
+fn field_index(def: &ResourceDef, stored: &ResourceDef, label: &str) -> Option<usize> {
+    const MARK: &str = "\u{1}";
+    let at = def
+        .selectable_fields
+        .iter()
+        .position(|f| f.label == label)?;
+    let Some(conversion) = &def.conversion else {
+        return Some(at);
+    };
+    let path: Vec<&str> = label.split('.').collect();
+    let mut probe = Object::default();
+    probe.set(&path, Value::String(MARK.to_owned()));
+    (conversion.to_stored)(&mut probe);
+    stored
+        .selectable_fields
+        .iter()
+        .position(|field| field.of(&probe) == MARK)
 }

@@ -5,8 +5,7 @@
 use super::success;
 use crate::api::context::Context;
 use crate::api::registry::WriteError;
-use crate::api::verbs::options::WriteOptions;
-use crate::api::verbs::{Target, read_body};
+use crate::api::verbs::{Target, options, read_body};
 use crate::api::{ApiServer, Body, codec, respond};
 use crate::meta::{ApiError, FieldError, GroupResource, Object, time};
 use crate::stdx::Clock;
@@ -24,7 +23,7 @@ pub(super) async fn bind(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let options = WriteOptions::of(context, "CreateOptions")?;
+    let options = options::create(context)?;
     let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
     let binding = codec::decode(&content_type, &body)?.value;

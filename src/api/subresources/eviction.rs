@@ -5,10 +5,9 @@
 use super::success;
 use crate::api::context::Context;
 use crate::api::verbs::delete::delete_one;
-use crate::api::verbs::delete_options::DeleteOptions;
-use crate::api::verbs::options::WriteOptions;
-use crate::api::verbs::{Target, read_body};
+use crate::api::verbs::{Target, options, read_body};
 use crate::api::{ApiServer, Body, codec, respond};
+use crate::meta::options::DeleteOptions;
 use crate::meta::{ApiError, Object};
 use http::{Request, Response, StatusCode};
 
@@ -20,7 +19,7 @@ pub(super) async fn evict(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let create = WriteOptions::of(context, "CreateOptions")?;
+    let create = options::create(context)?;
     let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
     let eviction = Object::from_value(codec::decode(&content_type, &body)?.value)
@@ -30,7 +29,7 @@ pub(super) async fn evict(
         return Err(ApiError::bad_request(text));
     }
     let mut options = match eviction.get(&["deleteOptions"]) {
-        Some(options) => DeleteOptions::of_value(options)?,
+        Some(options) => DeleteOptions::parse_body(options)?,
         None => DeleteOptions::default(),
     };
     options.dry_run |= create.dry_run;

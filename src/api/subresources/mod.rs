@@ -5,6 +5,8 @@ mod binding;
 mod eviction;
 mod log;
 mod pod;
+mod portforward;
+mod proxy;
 
 use crate::api::context::Context;
 use crate::api::verbs::Target;
@@ -26,6 +28,8 @@ pub(crate) async fn serve(
         ("pods", "binding") => binding::bind(server, context, target, request).await,
         ("pods", "eviction") => eviction::evict(server, context, target, request).await,
         ("pods", "log") => log::log(server, context, target).await,
+        ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
+        ("pods", "portforward") => portforward::forward(server, context, target, request).await,
         (resource, subresource) => Err(later(resource, subresource)),
     }
 }

@@ -6,6 +6,7 @@ use crate::api::ApiServer;
 use crate::api::verbs::Target;
 use crate::meta::{ApiError, Object};
 use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
 
 /// The annotation by which a pod says which container is meant if none is named.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -82,7 +83,56 @@ pub(super) fn node(pod: &Object) -> &str {
 }
 
 /// 400: the pod is on no node.
-#[allow(dead_code, reason = "the proxy and port-forward follow")]
 pub(super) fn no_host(pod: &Object) -> ApiError {
     ApiError::bad_request(format!("pod {} does not have a host assigned", pod.name()))
+}
+
+/// The pod's address.
+pub(super) fn ip(pod: &Object) -> Result<IpAddr, ApiError> {
+    let first = pod
+        .get(&["status", "podIPs"])
+        .and_then(|list| list.get(0)?.get("ip")?.as_str());
+    let text = first.unwrap_or_else(|| pod.str_at(&["status", "podIP"]));
+    let address = text.parse::<IpAddr>().ok();
+    address
+        .filter(|address| is_proxyable(*address))
+        .ok_or_else(|| ApiError::bad_request("address not allowed"))
+}
+
+/// A pod may claim any address in its status; those that are the server's own are never dialed.
+fn is_proxyable(address: IpAddr) -> bool {
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || link_local)
+}
+
+/// Where a proxied request goes: the port that is named by number or by name, else the first port
+/// that the pod's containers declare, else HTTP's own.
+pub(super) fn address(pod: &Object, port: &str) -> Result<SocketAddr, ApiError> {
+    let ip = ip(pod)?;
+    let containers = pod.get(&["spec", "containers"]).and_then(Value::as_array);
+    let mut ports = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container.get("ports")?.as_array())
+        .flatten();
+    let number = |port: &Value| {
+        let number = port.get("containerPort")?.as_u64()?;
+        u16::try_from(number).ok()
+    };
+    let found = if port.is_empty() {
+        Some(ports.next().and_then(number).unwrap_or(80))
+    } else if let Ok(number) = port.parse::<u16>() {
+        Some(number).filter(|number| *number > 0)
+    } else {
+        ports
+            .find(|own| own.get("name").and_then(Value::as_str) == Some(port))
+            .and_then(number)
+    };
+    let found = found.ok_or_else(|| {
+        ApiError::bad_request(format!("invalid pod request \"{}:{port}\"", pod.name()))
+    })?;
+    Ok(SocketAddr::new(ip, found))
 }

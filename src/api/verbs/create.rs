@@ -1,7 +1,7 @@
 //! `create`: a new object from the body of a POST.
 
 use super::get::answer_cached;
-use super::options::WriteOptions;
+use super::options;
 use super::write::{Change, decode, take_namespace};
 use super::{Target, read_body};
 use crate::api::context::Context;
@@ -18,7 +18,7 @@ pub(crate) async fn create(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let options = WriteOptions::of(context, "CreateOptions")?;
+    let options = options::create(context)?;
     if target.def.is_namespaced() && target.namespace.is_empty() {
         return Err(ApiError::bad_request(
             "an empty namespace may not be set during creation",

@@ -2,13 +2,13 @@
 //! Status when it is gone.
 //! Kubernetes: apiserver `registry/generic/registry` Delete, `registry/rest` BeforeDelete.
 
-use super::delete_options::{DeleteOptions, Propagation};
 use super::get::answer_object;
-use super::{Target, read_body, rules};
+use super::{Target, options, read_body, rules};
 use crate::api::admission::{self, Operation};
 use crate::api::context::Context;
 use crate::api::registry::WriteError;
 use crate::api::{ApiServer, Body, codec, respond};
+use crate::meta::options::{DeleteOptions, Propagation};
 use crate::meta::{ApiError, Object};
 use crate::resources::DefRef;
 use http::{Request, Response, StatusCode};
@@ -41,7 +41,7 @@ pub(crate) async fn delete(
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
     let body = read_body(server, request.into_body()).await?;
-    let options = DeleteOptions::of(context, &body)?;
+    let options = options::delete(context, &body)?;
     let deleted = delete_one(server, context, target, &options).await?;
     let def = &target.def;
     match deleted {
@@ -53,13 +53,7 @@ pub(crate) async fn delete(
             answer_object(server, context, target, &accepted, object, StatusCode::OK)
         }
         Deleted::Pending(object) => {
-            let accepted_only = options.orphan_dependents == Some(false);
-            let status = if accepted_only {
-                StatusCode::ACCEPTED
-            } else {
-                StatusCode::OK
-            };
-            answer_object(server, context, target, &accepted, object, status)
+            answer_object(server, context, target, &accepted, object, StatusCode::OK)
         }
     }
 }
@@ -150,7 +144,8 @@ fn check_preconditions(
             &why,
         ))
     };
-    match (&options.uid, &options.resource_version) {
+    let conditions = &options.preconditions;
+    match (&conditions.uid, &conditions.resource_version) {
         (Some(uid), _) if uid != old.uid() => failed("UID", uid, old.uid()),
         (_, Some(revision)) if revision != old.resource_version() => {
             failed("ResourceVersion", revision, old.resource_version())
@@ -201,7 +196,7 @@ enum Grace {
 }
 
 fn grace(def: &DefRef, old: &Object, options: &DeleteOptions) -> Grace {
-    let wanted = def.grace_seconds(old, options.grace_seconds);
+    let wanted = def.grace_seconds(old, options.grace_period_seconds);
     let Some(wanted) = wanted else {
         return Grace::None;
     };
@@ -209,7 +204,7 @@ fn grace(def: &DefRef, old: &Object, options: &DeleteOptions) -> Grace {
         return Grace::Seconds(wanted);
     }
     // A deletion that is under way can only be made shorter.
-    match (rules::grace_of(old), options.grace_seconds) {
+    match (rules::grace_of(old), options.grace_period_seconds) {
         (None, _) => Grace::None,
         (Some(present), Some(asked)) if asked < present => Grace::Seconds(asked),
         _ => Grace::Pending,
@@ -218,7 +213,7 @@ fn grace(def: &DefRef, old: &Object, options: &DeleteOptions) -> Grace {
 
 /// Adds or takes away the finalizers by which the garbage collector is asked to act.
 fn set_finalizers(object: &mut Object, options: &DeleteOptions) {
-    let Some(propagation) = options.propagation() else {
+    let Some(propagation) = options.propagation else {
         return;
     };
     let mut list: Vec<String> = object

@@ -2,9 +2,8 @@
 //! went away meanwhile are no error.
 
 use super::delete::{Deleted, delete_one};
-use super::delete_options::DeleteOptions;
 use super::list::page;
-use super::options::ListOptions;
+use super::options::{self, Listing};
 use super::shape::{IncludeObject, Shaper};
 use super::{Target, read_body};
 use crate::api::context::Context;
@@ -27,10 +26,10 @@ pub(crate) async fn delete_collection(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let list_options = ListOptions::of(context, &target.def, &target.namespace)?;
+    let listing = Listing::of(server, context, &target.def, &target.namespace)?;
     let body = read_body(server, request.into_body()).await?;
-    let options = DeleteOptions::of(context, &body)?;
-    let page = page(server, target, &list_options)?;
+    let options = options::delete(context, &body)?;
+    let page = page(server, target, &listing)?;
     let mut targets = Vec::with_capacity(page.items.len());
     for (_, cached) in &page.items {
         let object = served(&target.def, cached)?;

@@ -4,7 +4,6 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod delete_collection;
-pub(crate) mod delete_options;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod options;

@@ -1,7 +1,7 @@
 //! `update`: a whole object in place of the present one (PUT), or of a part of it.
 
 use super::get::{answer_cached, answer_object};
-use super::options::WriteOptions;
+use super::options;
 use super::write::{Change, Written, decode, take_namespace};
 use super::{Target, read_body};
 use crate::api::codec::Accepted;
@@ -20,7 +20,7 @@ pub(crate) async fn update(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let options = WriteOptions::of(context, "UpdateOptions")?;
+    let options = options::update(context)?;
     let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
     let strict = codec::decode(&content_type, &body)?;

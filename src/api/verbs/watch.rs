@@ -4,12 +4,13 @@
 //! Kubernetes: apiserver `storage/cacher` and the watch-list of the API concepts.
 
 use super::Target;
-use super::options::ListOptions;
+use super::options::Listing;
 use super::shape::{IncludeObject, Shaper};
 use crate::api::codec::{self, Accepted, Shape};
 use crate::api::context::Context;
 use crate::api::registry::{Cache, EventKind, Next, Seen, TooOld, WatchFrom, Watcher, served};
 use crate::api::{ApiServer, Body, respond};
+use crate::meta::options::ListOptions;
 use crate::meta::{ApiError, Reason};
 use crate::resources::DefRef;
 use crate::stdx::{Clock, Shutdown};
@@ -37,16 +38,17 @@ pub(crate) fn watch(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let options = ListOptions::of(context, &target.def, &target.namespace)?;
+    let Listing { options, filter } = Listing::of(server, context, &target.def, &target.namespace)?;
     let kind = server.registry.kind(&target.def)?;
     let from = begin(&options);
     let cache = server.registry.cache.clone();
     let (watcher, revision) = cache
-        .watch(&kind, options.filter.clone(), &from)
-        .map_err(|too_old| expired(options.revision, &too_old))?;
+        .watch(&kind, filter, &from)
+        .map_err(|too_old| expired(&options, &too_old))?;
     let include = context.parameter("includeObject").unwrap_or_default();
     let seconds = options
         .timeout_seconds
+        .filter(|seconds| *seconds > 0)
         .unwrap_or_else(|| TIMEOUT_SECONDS_MIN + rand::random_range(0..TIMEOUT_SECONDS_MIN));
     let started = server.clock.instant();
     let initial_events = options.send_initial_events == Some(true);
@@ -59,7 +61,7 @@ pub(crate) fn watch(
         clock: server.clock.clone(),
         shutdown: server.shutdown.clone(),
         initial_end: initial_events.then_some(revision),
-        bookmarks: options.allow_bookmarks,
+        bookmarks: options.bookmarks,
         next_bookmark: started + BOOKMARK_INTERVAL,
         deadline: started + Duration::from_secs(seconds),
         told: 0,
@@ -85,18 +87,16 @@ pub(crate) fn watch(
 }
 
 fn begin(options: &ListOptions) -> WatchFrom {
-    match (
-        options.send_initial_events,
-        options.resource_version.as_str(),
-    ) {
-        (Some(true), _) | (None, "" | "0") => WatchFrom::State,
-        (Some(false), "" | "0") => WatchFrom::Now,
-        _ => WatchFrom::Revision(options.revision),
+    match (options.send_initial_events, options.resource_version) {
+        (Some(true), _) | (None, None | Some(0)) => WatchFrom::State,
+        (Some(false), None | Some(0)) => WatchFrom::Now,
+        (_, Some(revision)) => WatchFrom::Revision(revision),
     }
 }
 
 /// 410 in Kubernetes' words.
-fn expired(asked: u64, too_old: &TooOld) -> ApiError {
+fn expired(options: &ListOptions, too_old: &TooOld) -> ApiError {
+    let asked = options.resource_version.unwrap_or(0);
     let text = format!("too old resource version: {asked} ({})", too_old.oldest);
     ApiError::new(Reason::Expired, text)
 }

@@ -3,13 +3,13 @@
 //! sent (a whole object or a patch).
 //! Kubernetes: apiserver `registry/generic/registry` Create and Update.
 
-use super::options::{FieldValidation, WriteOptions};
 use super::{Target, ownership, rules};
 use crate::api::ApiServer;
 use crate::api::admission::{self, Operation};
 use crate::api::codec::Strict;
 use crate::api::context::Context;
 use crate::api::registry::{Cached, Encoded, WriteError, served};
+use crate::meta::options::{FieldValidation, WriteOptions};
 use crate::meta::{ApiError, FieldError, Object, Reason, names};
 use crate::resources::{DefRef, Part, ResourceDef};
 use std::sync::Arc;

@@ -1,1 +1,0 @@
-//! The API server through its public face: HTTP requests and their answers.

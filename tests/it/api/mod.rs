@@ -1,0 +1,8 @@
+//! The API server through its public face: requests to `handle` or over TLS, and their answers.
+
+mod harness;
+mod rows;
+mod streams;
+mod tls;
+mod watches;
+mod writes;
