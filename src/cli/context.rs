@@ -60,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) namespace: String,
     /// Whether `-n` was given.
     pub(crate) namespace_asked: bool,
+    /// The ecosystem's client, for upgrades of connections.
+    pub(crate) kube: kube::Client,
 }
 
 impl GlobalArgs {
@@ -74,11 +76,12 @@ impl GlobalArgs {
             user: self.user.clone(),
             own_server: default_data_dir().map(|dir| dir.join("kubeconfig")),
         };
-        let (client, namespace, _) = connect(&connection, "wkube").await?;
+        let (client, namespace, kube) = connect(&connection, "wkube").await?;
         Ok(Context {
             client,
             namespace: self.namespace.clone().unwrap_or(namespace),
             namespace_asked: self.namespace.is_some(),
+            kube,
         })
     }
 }

@@ -10,8 +10,10 @@ mod delete;
 mod describe;
 mod discovery;
 mod get;
+mod image;
 mod logs;
 mod manifests;
+mod port_forward;
 mod printers;
 mod resource_args;
 mod serve;
@@ -67,6 +69,10 @@ verbs! {
     Delete => delete,
     /// Create objects from a file or from stdin.
     Create => create,
+    /// Forward one or more local ports to a pod.
+    PortForward => port_forward,
+    /// Build, fetch, load and list images.
+    Image => image,
     /// Print the API resources that the server has.
     ApiResources => api_resources,
     /// Print the client and server version information.

@@ -9,7 +9,7 @@ use crate::net::{Cidr, Fabric, NodeIpam};
 use crate::oci::{BUNDLED, ImageStore};
 use crate::serve::data_dir::DataDir;
 use crate::serve::pki::{self, Authority};
-use crate::serve::{NODES_MAX, ServeConfig, ServeError, in_process};
+use crate::serve::{NODES_MAX, ServeConfig, ServeError, default_data_dir, in_process};
 use crate::stdx::{Clock, Shutdown, create_private_dir, write_atomic};
 use crate::store::{self, Store, StoreOptions, StoreUrl};
 use crate::wasm_runtime::{RuntimeConfig, WasmRuntime};
@@ -103,9 +103,13 @@ async fn open_store(dir: Option<&DataDir>) -> Result<Arc<dyn Store>, ServeError>
 }
 
 fn open_images(dir: Option<&DataDir>) -> Result<Arc<ImageStore>, ServeError> {
-    let folder = folder(dir, "images")?;
-    ImageStore::open(folder.as_deref(), BUNDLED)
-        .map_err(|error| ServeError::Start(format!("the image store: {error}")))
+    let opened = match (folder(dir, "images")?, default_data_dir()) {
+        (Some(folder), _) => ImageStore::open(Some(&folder), BUNDLED),
+        // What this user has built or loaded runs in an ephemeral cluster, which only reads it.
+        (None, Some(own)) => ImageStore::open_over(&own.join("images"), BUNDLED),
+        (None, None) => ImageStore::open(None, BUNDLED),
+    };
+    opened.map_err(|error| ServeError::Start(format!("the image store: {error}")))
 }
 
 /// The authority by which client certificates are known.
