@@ -44,21 +44,12 @@ pub(super) fn container(pod: &Object, named: &str) -> Result<String, ApiError> {
             )))
         };
     }
-    if let [only] = containers.as_slice()
-        && init.is_empty()
-        && ephemeral.is_empty()
-    {
+    if let [only] = containers.as_slice() {
         return Ok((*only).to_owned());
     }
     let marked = pod.annotation(DEFAULT_CONTAINER).unwrap_or_default();
     if containers.contains(&marked) {
         return Ok(marked.to_owned());
-    }
-    if let [only] = containers.as_slice()
-        && ephemeral.is_empty()
-        && init.is_empty()
-    {
-        return Ok((*only).to_owned());
     }
     let mut text = format!(
         "a container name must be specified for pod {}, choose one of: [{}]",
