@@ -5,6 +5,7 @@ pub mod apply;
 mod error;
 pub mod fields;
 mod gvk;
+pub mod jsonpath;
 pub mod labels;
 pub mod list;
 pub mod names;
@@ -15,6 +16,7 @@ pub mod quantity;
 pub mod schema_node;
 pub mod time;
 pub mod watch;
+pub mod yaml;
 
 pub use error::{ApiError, FieldError, FieldErrorKind, Reason};
 pub use fields::FieldSelector;
