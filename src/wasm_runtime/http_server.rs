@@ -281,6 +281,9 @@ impl Handlers {
         };
         let (mut store, proxy) = instance;
         let mut served = 0;
+        // Until the instance waits for a request or is gone: so that there are never more than
+        // may be.
+        let mut held = None;
         let worked = store
             .run_concurrent(async |accessor: &Accessor<State>| {
                 loop {
@@ -289,6 +292,7 @@ impl Handlers {
                         reply,
                         permit,
                     } = job;
+                    held = Some(permit);
                     let prepared = accessor.with(|mut store| {
                         let store = store.as_context_mut();
                         Prepared::new(store, &proxy, request, State::http, reply)
@@ -296,12 +300,11 @@ impl Handlers {
                     prepared.run(accessor, std::future::pending()).await?;
                     // The answer is out; its body and what the guest does after it may not be.
                     std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                    drop(permit);
                     served += 1;
                     if served >= self.config.requests_per_instance {
                         return wasmtime::error::Ok(());
                     }
-                    match self.next(&me).await {
+                    match self.next(&me, held.take()).await {
                         Some(next) => job = next,
                         None => return Ok(()),
                     }
@@ -313,6 +316,7 @@ impl Handlers {
         }
         drop(store);
         drop(seat);
+        drop(held);
     }
 
     async fn instantiate(
@@ -336,13 +340,14 @@ impl Handlers {
         Ok((store, proxy))
     }
 
-    /// Waits for the next request.
-    async fn next(&self, me: &AbortHandle) -> Option<Job> {
+    /// Waits for the next request. Whoever gets the permit finds the instance waiting.
+    async fn next(&self, me: &AbortHandle, permit: Option<OwnedSemaphorePermit>) -> Option<Job> {
         let (send, mut wait) = oneshot::channel();
         self.idle.lock().push(Idle {
             send,
             abort: me.clone(),
         });
+        drop(permit);
         match tokio::time::timeout(self.config.idle, &mut wait).await {
             Ok(job) => job.ok(),
             Err(_too_long) => {
