@@ -177,7 +177,13 @@ impl NodeReporter {
     }
 
     async fn write_status(&self) -> Result<(), ClientError> {
-        let patch = json!({ "status": self.status() });
+        let mut status = self.status();
+        // Kubernetes: the merge key of addresses is their type, of which a node with two families
+        // has two, so the list is replaced whole (nodeutil `fixupPatchForNodeStatusAddresses`).
+        if let Some(Value::Array(addresses)) = status.get_mut("addresses") {
+            addresses.push(json!({"$patch": "replace"}));
+        }
+        let patch = json!({ "status": status });
         let at = ("", self.facts.name.as_str());
         self.client
             .patch::<IgnoredAny>(&nodes(), at, "status", PatchKind::Strategic, &patch)
