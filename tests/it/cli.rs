@@ -1,1 +1,149 @@
 //! wkube's own command line: the binary, its output and exit codes.
+
+use crate::server::{SIMPLE_POD, Server, WKUBE};
+use std::process::Command;
+
+#[test]
+fn the_seed_s_commands_on_a_pod() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let ok = |args: &[&str]| server.ok(WKUBE, args);
+    assert!(ok(&["get", "nodes"]).contains("wkube-0   Ready"));
+    assert_eq!(
+        ok(&["apply", "-f", SIMPLE_POD]),
+        "pod/simple-echo created\n"
+    );
+    server.until(WKUBE, &["get", "pods"], |text| text.contains("2/2"));
+    assert_eq!(
+        ok(&["get", "pod", "simple-echo", "-o", "name"]),
+        "pod/simple-echo\n"
+    );
+    let phase = ok(&[
+        "get",
+        "pod",
+        "simple-echo",
+        "-o",
+        "jsonpath={.status.phase}",
+    ]);
+    assert_eq!(phase, "Running\n");
+    assert!(ok(&["describe", "pod", "simple-echo"]).contains("Successfully assigned"));
+    assert!(ok(&["logs", "simple-echo", "-c", "echo"]).contains("start server"));
+    assert_eq!(
+        ok(&["apply", "-f", SIMPLE_POD]),
+        "pod/simple-echo unchanged\n"
+    );
+    let deleted = ok(&["delete", "-f", SIMPLE_POD]);
+    assert_eq!(
+        deleted,
+        "pod \"simple-echo\" deleted from default namespace\n"
+    );
+    let gone = server.run(WKUBE, &["get", "pod", "simple-echo"]);
+    assert_eq!(gone.status.code(), Some(1));
+    let words = "Error from server (NotFound): pods \"simple-echo\" not found\n";
+    assert_eq!(String::from_utf8_lossy(&gone.stderr), words);
+    assert!(
+        server.terminate(),
+        "a server that is told to stop ends well"
+    );
+}
+
+#[test]
+fn a_command_runs_in_a_cluster_that_leaves_nothing() {
+    let serve = |command: &[&str]| {
+        let words = [
+            "serve",
+            "--ephemeral",
+            "--listen",
+            "127.0.0.1:0",
+            "-f",
+            SIMPLE_POD,
+            "--",
+        ];
+        let output = Command::new(WKUBE)
+            .args(words)
+            .args(command)
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, stdout, stderr) = serve(&["sh", "-c", "echo $KUBECONFIG; exit 7"]);
+    assert_eq!(code, Some(7), "{stderr}");
+    assert!(!std::path::Path::new(stdout.trim()).exists(), "{stdout}");
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let second = Command::new(WKUBE)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(125));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("another wkube serve (pid "), "{said}");
+    drop(server);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = Command::new(WKUBE)
+        .args(["serve", "--ephemeral", "--listen", &address])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(125));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("in use"), "{said}");
+}
+
+#[test]
+fn wrong_manifests_are_told_by_place_and_apply_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\n---\n";
+    let cases = [
+        (
+            "indentation",
+            "apiVersion: v1\nkind: Pod\n  metadata: {name: x}\n",
+            "document 2",
+        ),
+        (
+            "kind",
+            "apiVersion: v1\nkind: Pot\nmetadata: {name: x}\n",
+            "Pot",
+        ),
+        ("no-kind", "apiVersion: v1\nmetadata: {name: x}\n", "Kind"),
+        (
+            "field",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {contaners: []}\n",
+            "contaners",
+        ),
+        (
+            "empty-spec",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n",
+            "spec.containers",
+        ),
+        ("list", "- 1\n", "document 2"),
+    ];
+    for (name, text, words) in cases {
+        let path = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&path, format!("{good}{text}")).unwrap();
+        let file = path.to_str().unwrap();
+        let output = server.run(WKUBE, &["apply", "-f", file]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(
+            said.contains(words) && said.contains(file),
+            "{name}: {said}"
+        );
+    }
+    let binary = folder.path().join("binary.yaml");
+    std::fs::write(&binary, [0xff, 0xfe, 0x00, 0x80]).unwrap();
+    let output = server.run(WKUBE, &["apply", "-f", binary.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(server.ok(WKUBE, &["get", "pods"]), "");
+}

@@ -14,6 +14,6 @@ mod images;
 mod kubectl;
 mod kubelet;
 mod net;
-mod sched;
+mod server;
 mod store;
 mod wasm;

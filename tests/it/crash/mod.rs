@@ -2,5 +2,6 @@
 //! moments, and on a disk that fails. A failing seed is printed; `SEEDS` runs the same ones.
 
 mod disk;
+mod killed;
 mod ledger;
 mod store;

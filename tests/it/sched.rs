@@ -1,1 +1,0 @@
-//! The scheduler: golden decisions and the queue.
