@@ -4,7 +4,7 @@
 
 use crate::cli::context::CliError;
 use crate::meta::Object;
-use serde::Deserialize;
+use crate::meta::yaml::{self, Document};
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -136,29 +136,18 @@ async fn fetch(url: &str) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-/// Adds the objects of a text.
+/// Adds the objects of a text, read as kubectl's parser reads YAML.
 fn parse(place: &str, bytes: &[u8], out: &mut Vec<Manifest>) -> Result<(), CliError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| wrong(place, 1, format!("not UTF-8 text: {error}")))?;
-    let mut number = 0;
-    for document in serde_yaml::Deserializer::from_str(text) {
-        number += 1;
-        let value = Value::deserialize(document).map_err(|error| wrong(place, number, error))?;
-        if value.is_null() {
-            continue;
-        }
-        let place = if number == 1 {
-            place.to_owned()
-        } else {
-            format!("{place} document {number}")
+    for document in yaml::documents(bytes) {
+        let Document { index, line, value } =
+            document.map_err(|error| CliError::new(format!("error parsing {place}: {error}")))?;
+        let place = match index {
+            1 => place.to_owned(),
+            index => format!("{place} document {index} (line {line})"),
         };
         add(&place, value, out)?;
     }
     Ok(())
-}
-
-fn wrong(place: &str, document: usize, why: impl std::fmt::Display) -> CliError {
-    CliError::new(format!("error parsing {place}: document {document}: {why}"))
 }
 
 fn add(place: &str, value: Value, out: &mut Vec<Manifest>) -> Result<(), CliError> {
@@ -229,7 +218,7 @@ mod tests {
             .unwrap_err()
             .text;
         assert!(
-            error.contains("x.yaml: document 2") && error.contains("line"),
+            error.contains("x.yaml: document 2") && error.contains("line 5"),
             "{error}"
         );
         assert!(parsed("kind: A\n").unwrap_err().text.contains("apiVersion"));

@@ -8,6 +8,7 @@ mod strict_json;
 pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery};
 pub(crate) use strict_json::{Strict, parse as parse_json};
 
+use crate::meta::yaml;
 use crate::meta::{ApiError, Reason};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -53,12 +54,7 @@ pub(crate) fn decode_yaml(body: &[u8]) -> Result<Strict, ApiError> {
     {
         return Ok(strict);
     }
-    let text = std::str::from_utf8(body).map_err(|error| {
-        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
-    })?;
-    let value: Value = serde_yaml::from_str(text).map_err(|error| {
-        ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
-    })?;
+    let value = yaml::value(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
     Ok(Strict {
         value,
         duplicates: Vec::new(),

@@ -1,7 +1,7 @@
-//! `-o custom-columns=NAME:.path,...` and `-o jsonpath=...`, for the paths that need no query:
-//! fields, indexes, `[*]`. Must not know where objects come from.
+//! `-o custom-columns=NAME:.path,...` and `-o jsonpath=...`. Must not know where objects come from.
 
 use crate::cli::context::CliError;
+use crate::meta::jsonpath::JsonPath;
 use serde_json::Value;
 
 /// The table of columns for one object or a List.
@@ -14,7 +14,7 @@ pub(crate) fn show(spec: &str, value: &Value) -> Result<String, CliError> {
             );
             return Err(CliError::new(what));
         };
-        columns.push((name, steps(path)?));
+        columns.push((name, JsonPath::parse_relaxed(path).map_err(CliError::new)?));
     }
     let objects = match value.get("items").and_then(Value::as_array) {
         Some(items) if value.get("kind").and_then(Value::as_str) == Some("List") => items.clone(),
@@ -22,123 +22,23 @@ pub(crate) fn show(spec: &str, value: &Value) -> Result<String, CliError> {
     };
     let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(n, _)| (*n).to_owned()).collect()];
     for object in &objects {
-        lines.push(
-            columns
-                .iter()
-                .map(|(_, path)| joined(object, path, ",", "<none>"))
-                .collect(),
-        );
+        let line: Result<_, _> = columns
+            .iter()
+            .map(|(_, path)| joined(object, path))
+            .collect();
+        lines.push(line?);
     }
     Ok(padded(&lines))
 }
 
-/// A template: text with `{.path}` in it.
+/// A JSONPath template.
 pub(crate) fn template(template: &str, value: &Value) -> Result<String, CliError> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some((text, after)) = rest.split_once('{') {
-        out.push_str(text);
-        let Some((inside, after)) = after.split_once('}') else {
-            let what = format!("error parsing jsonpath {template}, unclosed action");
-            return Err(CliError::new(what));
-        };
-        let literal = inside
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'));
-        match literal {
-            Some(text) => out.push_str(&text.replace("\\n", "\n").replace("\\t", "\t")),
-            None => out.push_str(&joined(value, &steps(inside)?, " ", "")),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Ok(out)
+    let path = JsonPath::parse(template).map_err(CliError::new)?;
+    path.render(value, true).map_err(CliError::new)
 }
 
-enum Step {
-    Field(String),
-    Index(i64),
-    Each,
-}
-
-fn steps(path: &str) -> Result<Vec<Step>, CliError> {
-    let wrong = || {
-        CliError::new(format!(
-            "error parsing jsonpath {path}: this form is not read"
-        ))
-    };
-    let inner = path.trim().trim_start_matches('{').trim_end_matches('}');
-    let mut chars = inner.trim_start_matches('$').chars().peekable();
-    let mut steps = Vec::new();
-    while let Some(next) = chars.next() {
-        match next {
-            '.' => {
-                let mut name = String::new();
-                while let Some(c) = chars.next_if(|c| !matches!(c, '.' | '[')) {
-                    if c == '\\' {
-                        name.extend(chars.next());
-                    } else {
-                        name.push(c);
-                    }
-                }
-                match name.as_str() {
-                    "" => return Err(wrong()),
-                    "*" => steps.push(Step::Each),
-                    _ => steps.push(Step::Field(name)),
-                }
-            }
-            '[' => {
-                let inside: String = std::iter::from_fn(|| chars.next_if(|c| *c != ']')).collect();
-                chars.next().ok_or_else(wrong)?;
-                let quoted = inside
-                    .strip_prefix('\'')
-                    .and_then(|text| text.strip_suffix('\''));
-                steps.push(match (inside.as_str(), quoted) {
-                    ("*", _) => Step::Each,
-                    (_, Some(name)) => Step::Field(name.to_owned()),
-                    (number, None) => Step::Index(number.parse().map_err(|_| wrong())?),
-                });
-            }
-            _ => return Err(wrong()),
-        }
-    }
-    Ok(steps)
-}
-
-fn find<'a>(value: &'a Value, path: &[Step]) -> Vec<&'a Value> {
-    let mut found = vec![value];
-    for step in path {
-        found = found
-            .into_iter()
-            .flat_map(|value| match (step, value) {
-                (Step::Field(name), value) => value.get(name).into_iter().collect::<Vec<_>>(),
-                (Step::Index(number), Value::Array(list)) => {
-                    let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
-                    let number = if *number < 0 {
-                        length + number
-                    } else {
-                        *number
-                    };
-                    usize::try_from(number)
-                        .ok()
-                        .and_then(|n| list.get(n))
-                        .into_iter()
-                        .collect()
-                }
-                (Step::Each, Value::Array(list)) => list.iter().collect(),
-                (Step::Each, Value::Object(map)) => map.values().collect(),
-                _ => Vec::new(),
-            })
-            .collect();
-    }
-    found
-}
-
-fn joined(value: &Value, path: &[Step], separator: &str, none: &str) -> String {
-    let found = find(value, path);
-    if found.is_empty() {
-        return none.to_owned();
-    }
+fn joined(value: &Value, path: &JsonPath) -> Result<String, CliError> {
+    let found = path.find(value, true).map_err(CliError::new)?;
     let texts: Vec<String> = found
         .into_iter()
         .map(|value| match value {
@@ -146,7 +46,11 @@ fn joined(value: &Value, path: &[Step], separator: &str, none: &str) -> String {
             other => other.to_string(),
         })
         .collect();
-    texts.join(separator)
+    Ok(if texts.is_empty() {
+        "<none>".to_owned()
+    } else {
+        texts.join(",")
+    })
 }
 
 fn padded(lines: &[Vec<String>]) -> String {

@@ -75,16 +75,21 @@ async fn duplicate_fields_are_told_as_asked() {
 #[tokio::test]
 async fn bodies_may_be_yaml() {
     let cluster = Cluster::start().await;
-    let yaml = "metadata:\n  name: y\ndata:\n  k: \"1\"\n";
+    let yaml = "metadata:\n  name: one\ndata:\n  k: \"1\"\n";
     let headers = [("content-type", "application/yaml")];
     let answer = cluster.call(Method::POST, MAPS, &headers, yaml).await;
     assert_eq!(answer.expect(201)["data"]["k"], "1");
     let read = cluster
-        .get_as(&format!("{MAPS}/y"), "application/yaml")
+        .get_as(&format!("{MAPS}/one"), "application/yaml")
         .await;
     assert_eq!(read.headers["content-type"], "application/yaml");
     let text = String::from_utf8(read.bytes.to_vec()).unwrap();
-    assert!(text.contains("name: y\n"), "{text}");
+    assert!(text.contains("name: one\n"), "{text}");
+    // What YAML 1.1 reads as a boolean is no name, here as in Kubernetes.
+    let answer = cluster
+        .call(Method::POST, MAPS, &headers, "metadata:\n  name: y\n")
+        .await;
+    answer.expect(400);
 }
 
 #[tokio::test]
