@@ -1,5 +1,5 @@
 //! Bind pods to nodes: queue, snapshot, plugins. The decision is a pure function of a pod and the
-//! nodes ([`cycle`]); the rest is a thin driver. Must never write anything but bindings, status and
+//! nodes (`cycle`); the rest is a thin driver. Must never write anything but bindings, status and
 //! events.
 //! Kubernetes: kube-scheduler; reasons and messages are its own.
 

@@ -67,7 +67,7 @@ impl UserInfo {
 }
 
 /// The identity of a caller in this process. Only code of this process can put it into a request's
-/// extensions: the TLS edge makes its requests without any but [`TlsIdentity`].
+/// extensions: the TLS edge makes its requests without any but `TlsIdentity`.
 #[derive(Clone, Debug)]
 pub struct InProcessIdentity(pub UserInfo);
 
