@@ -19,8 +19,11 @@ use std::time::{Duration, Instant};
 const PORT_DEFAULT: u16 = 80;
 /// Where the files are, as in nginx's own image.
 const ROOT: &str = "/usr/share/nginx/html";
-/// Clients at once; more wait in the listener's backlog.
-const SESSIONS_MAX: usize = 512;
+/// Clients at once; more wait in the listener's backlog. Each may need a socket to the backend.
+///
+/// The C library of a component that Rust 1.85 builds has room for 128 descriptors; a connection
+/// that it accepts beyond is lost in it: never served, never closed.
+const SESSIONS_MAX: usize = 60;
 /// How long accepting rests when the system refuses (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the addresses of the backend's name are used before it is looked up again.
