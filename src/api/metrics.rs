@@ -1,18 +1,18 @@
-//! `/metrics`, with Kubernetes' names. Must not know what a request did, only that it was.
+//! `/metrics`: the figures of the server and of its store, with Kubernetes' names where it has
+//! any, among those of the whole process. Must not know what a request did, only that it was.
 
 use crate::api::Body;
 use crate::api::context::Context;
 use crate::api::registry::Cache;
 use crate::api::respond;
+use crate::stdx::{METRICS_CONTENT_TYPE, Metrics, Samples};
+use crate::store::{Store, StoreStats};
 use http::{Response, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Upper bounds of the request durations, in seconds: Kubernetes' own, the coarser half of them.
@@ -38,59 +38,46 @@ struct DurationLabels {
     resource: String,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResourceLabels {
-    resource: String,
-}
-
 type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
 /// The server's metrics.
-pub(crate) struct Metrics {
-    registry: Registry,
+pub(crate) struct ApiMetrics {
+    all: Metrics,
     requests: Family<RequestLabels, Counter>,
     durations: Durations,
-    objects: Family<ResourceLabels, Gauge>,
-    watchers: Family<ResourceLabels, Gauge>,
-    cache: Arc<Cache>,
 }
 
-impl Metrics {
-    pub(crate) fn new(cache: Arc<Cache>) -> Self {
-        let mut registry = Registry::default();
-        let requests = Family::<RequestLabels, Counter>::default();
+impl ApiMetrics {
+    /// Enters the server's figures into those of the process.
+    pub(crate) fn new(all: Metrics, cache: &Arc<Cache>, store: &Arc<dyn Store>) -> Self {
         let new_histogram: fn() -> Histogram = || Histogram::new(SECONDS.iter().copied());
-        let durations = Durations::new_with_constructor(new_histogram);
-        let objects = Family::<ResourceLabels, Gauge>::default();
-        let watchers = Family::<ResourceLabels, Gauge>::default();
-        // The encoder adds `_total` to a counter's name.
-        registry.register(
+        let requests = all.register(
             "apiserver_request",
             "Requests by verb, resource and code",
-            requests.clone(),
+            Family::<RequestLabels, Counter>::default(),
         );
-        registry.register(
+        let durations = all.register(
             "apiserver_request_duration_seconds",
             "Seconds that requests took, watches and streams apart",
-            durations.clone(),
+            Durations::new_with_constructor(new_histogram),
         );
-        registry.register(
+        let of = Arc::downgrade(cache);
+        all.gauges(
             "apiserver_storage_objects",
             "Stored objects by resource",
-            objects.clone(),
+            move || by_resource(&of, |(_, objects, _)| *objects),
         );
-        registry.register(
+        let of = Arc::downgrade(cache);
+        all.gauges(
             "apiserver_registered_watchers",
             "Watchers by resource",
-            watchers.clone(),
+            move || by_resource(&of, |(_, _, watchers)| *watchers),
         );
+        register_store(&all, store);
         Self {
-            registry,
+            all,
             requests,
             durations,
-            objects,
-            watchers,
-            cache,
         }
     }
 
@@ -105,7 +92,11 @@ impl Metrics {
     ) {
         let info = &context.info;
         let verb = if info.is_resource {
-            info.verb.to_ascii_uppercase()
+            match info.verb.as_str() {
+                "create" => "POST".to_owned(),
+                "update" => "PUT".to_owned(),
+                verb => verb.to_ascii_uppercase(),
+            }
         } else {
             "GET".to_owned()
         };
@@ -144,22 +135,85 @@ impl Metrics {
         }
     }
 
-    /// Serves them as text.
+    /// Serves all figures of the process as text.
     pub(crate) fn serve(&self) -> Response<Body> {
-        for (resource, objects, watchers) in self.cache.counts() {
-            let labels = ResourceLabels { resource };
-            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            self.objects.get_or_create(&labels).set(number(objects));
-            self.watchers.get_or_create(&labels).set(number(watchers));
-        }
-        let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
-            return respond::text(
+        match self.all.encode() {
+            Ok(text) => respond::bytes_of(METRICS_CONTENT_TYPE, StatusCode::OK, text),
+            Err(_) => respond::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "metrics cannot be encoded",
-            );
+            ),
         }
-        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        respond::bytes_of(content_type, StatusCode::OK, text)
+    }
+}
+
+/// A resource, its objects and its watchers.
+type Counts = (String, usize, usize);
+
+fn by_resource(cache: &Weak<Cache>, count: fn(&Counts) -> usize) -> Samples {
+    let counts = cache.upgrade().map(|cache| cache.counts());
+    let counts = counts.into_iter().flatten();
+    counts
+        .map(|counts| {
+            let value = count(&counts) as f64;
+            (vec![("resource", counts.0)], value)
+        })
+        .collect()
+}
+
+/// Enters the figures of the store.
+fn register_store(all: &Metrics, store: &Arc<dyn Store>) {
+    let read = |figure: fn(&StoreStats) -> u64| {
+        let store = Arc::downgrade(store);
+        move || store.upgrade().map_or(0, |store| figure(&store.stats())) as f64
+    };
+    let gauges: [(&str, &str, fn(&StoreStats) -> u64); 5] = [
+        (
+            "wkube_store_revision",
+            "Revision of the last write",
+            |stats| stats.revision,
+        ),
+        ("wkube_store_keys", "Keys in the store", |stats| stats.keys),
+        (
+            "apiserver_storage_size_bytes",
+            "Bytes of all stored values",
+            |stats| stats.value_bytes,
+        ),
+        ("wkube_store_watchers", "Watches of the store", |stats| {
+            stats.watchers
+        }),
+        (
+            "wkube_store_queued_writes",
+            "Writes that wait to be committed",
+            |stats| stats.queued,
+        ),
+    ];
+    for (name, help, figure) in gauges {
+        all.gauge(name, help, read(figure));
+    }
+    let counts: [(&str, &str, fn(&StoreStats) -> u64); 4] = [
+        (
+            "wkube_store_writes",
+            "Writes that were made visible",
+            |stats| stats.writes,
+        ),
+        (
+            "wkube_store_commits",
+            "Commits, each of the writes that came together",
+            |stats| stats.commits,
+        ),
+        (
+            "wkube_store_fsyncs",
+            "Times that a file of the store was synced to the disk",
+            |stats| stats.syncs,
+        ),
+        (
+            "wkube_store_written_bytes",
+            "Bytes that were written to files of the store",
+            |stats| stats.written_bytes,
+        ),
+    ];
+    for (name, help, figure) in counts {
+        all.count(name, help, read(figure));
     }
 }

@@ -35,7 +35,7 @@ pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};
 
 use crate::resources::Scheme;
-use crate::stdx::{Clock, Dialer, NodeTransport, Shutdown};
+use crate::stdx::{Clock, Dialer, Metrics, NodeTransport, Shutdown};
 use crate::store::{Store, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -90,13 +90,15 @@ pub struct ApiConfig {
     pub shutdown: Shutdown,
     /// Limits.
     pub limits: Limits,
+    /// Where the figures of the process are; `/metrics` shows all of them.
+    pub metrics: Metrics,
 }
 
 /// The server.
 pub struct ApiServer {
     registry: registry::Registry,
     authorizer: Box<dyn Authorizer>,
-    metrics: metrics::Metrics,
+    metrics: metrics::ApiMetrics,
     gate: chain::Gate,
     openapi: openapi::Documents,
     dialer: Arc<dyn Dialer>,
@@ -115,7 +117,7 @@ impl ApiServer {
         bootstrap::namespaces(&registry, &config.clock).await?;
         Ok(Arc::new(Self {
             authorizer: authorization::standard(registry.cache.clone()),
-            metrics: metrics::Metrics::new(registry.cache.clone()),
+            metrics: metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store),
             gate: chain::Gate::new(&config.limits),
             openapi: openapi::Documents::default(),
             registry,

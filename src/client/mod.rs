@@ -13,4 +13,4 @@ pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
 pub use kubeconfig::{Connection, connect};
 pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query, collect};
 pub use transport::{InProcess, Remote, ResponseBody, Transport};
-pub use work_queue::WorkQueue;
+pub use work_queue::{QueueStats, WorkQueue};

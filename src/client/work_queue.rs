@@ -27,6 +27,18 @@ struct State<K> {
     failures: HashMap<K, u32>,
     counter: u64,
     closed: bool,
+    stats: QueueStats,
+}
+
+/// What a queue has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Keys that wait now.
+    pub depth: u64,
+    /// Keys that became ready, those again included.
+    pub adds: u64,
+    /// Keys that were put back since the work on them failed.
+    pub retries: u64,
 }
 
 /// The queue. Cheap to clone.
@@ -57,6 +69,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             failures: HashMap::new(),
             counter: 0,
             closed: false,
+            stats: QueueStats::default(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -89,6 +102,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
     pub fn add_failed(&self, key: K) {
         let delay = {
             let mut state = self.state.lock();
+            state.stats.retries += 1;
             let failures = state.failures.entry(key.clone()).or_insert(0);
             let delay = FAILURE_DELAY_MIN.saturating_mul(1 << (*failures).min(16));
             *failures += 1;
@@ -145,6 +159,15 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         }
     }
 
+    /// What the queue has done.
+    pub fn stats(&self) -> QueueStats {
+        let state = self.state.lock();
+        QueueStats {
+            depth: state.ready.len() as u64,
+            ..state.stats
+        }
+    }
+
     /// How many keys wait now.
     pub fn len(&self) -> usize {
         self.state.lock().ready.len()
@@ -167,6 +190,7 @@ impl<K: Clone + Eq + Hash> State<K> {
     fn add(&mut self, key: K) {
         if self.dirty.insert(key.clone()) && !self.working.contains(&key) {
             self.ready.push_back(key);
+            self.stats.adds += 1;
         }
     }
 

@@ -1,11 +1,11 @@
 //! Runs the controllers of the list: informers fill a queue of keys, workers empty it, failures
 //! come again later. A controller that panics on a key loses that key's turn, not the house.
 
-use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, WorkQueue};
+use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, QueueStats, WorkQueue};
 use crate::controllers::CONTROLLERS;
 use crate::controllers::def::{Context, ControllerDef, Next};
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
-use crate::stdx::{Clock, Shutdown};
+use crate::stdx::{Clock, Metrics, Samples, Shutdown};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,6 +19,8 @@ pub struct ControllersConfig {
     pub clock: Clock,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// Where their figures go.
+    pub metrics: Metrics,
 }
 
 /// The running controllers.
@@ -54,6 +56,7 @@ impl Controllers {
             clock: config.clock,
         };
         let mut followed = Vec::new();
+        let mut queues = Vec::new();
         for def in CONTROLLERS {
             let queue = WorkQueue::new(context.clock.clone());
             for watched in def.watches {
@@ -80,7 +83,9 @@ impl Controllers {
                 let worker = work(def, context.clone(), queue.clone());
                 config.shutdown.spawn_until_stopped(worker);
             }
+            queues.push((def.name, queue));
         }
+        register(&config.metrics, queues);
         Self { followed }
     }
 
@@ -93,6 +98,35 @@ impl Controllers {
         }
         true
     }
+}
+
+/// Enters the figures of the queues, with Kubernetes' names.
+fn register(metrics: &Metrics, queues: Vec<(&'static str, WorkQueue<ObjectKey>)>) {
+    let read = |figure: fn(QueueStats) -> u64| {
+        let queues = queues.clone();
+        move || -> Samples {
+            let of = |(name, queue): &(&str, WorkQueue<ObjectKey>)| {
+                let labels = vec![("name", (*name).to_owned())];
+                (labels, figure(queue.stats()) as f64)
+            };
+            queues.iter().map(of).collect()
+        }
+    };
+    metrics.gauges(
+        "workqueue_depth",
+        "Current depth of workqueue",
+        read(|stats| stats.depth),
+    );
+    metrics.counts(
+        "workqueue_adds",
+        "Total number of adds handled by workqueue",
+        read(|stats| stats.adds),
+    );
+    metrics.counts(
+        "workqueue_retries",
+        "Total number of retries handled by workqueue",
+        read(|stats| stats.retries),
+    );
 }
 
 async fn work(def: &'static ControllerDef, context: Context, queue: WorkQueue<ObjectKey>) {

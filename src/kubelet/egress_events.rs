@@ -1,47 +1,42 @@
-//! A refused way out of the cluster as an Event of the pod that tried it. The network tells it at
-//! most once a minute a pod. Must not know rules.
+//! A refused way out of the cluster as an Event of the pod that tried it, recorded by the pod's
+//! node. The network tells it at most once a minute a pod. Must not know rules.
 
-use crate::client::{EventRecorder, EventType, ObjectReference};
+use crate::client::EventType;
+use crate::kubelet::local_nodes::LocalNodes;
 use crate::net::{NetEvents, PodIdentity};
-use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-/// Hands the network's refusals to a recorder, which exists only after the API server does.
-#[derive(Default)]
+/// Hands the network's refusals to the nodes whose pods were refused.
 pub struct EgressEvents {
-    recorder: Mutex<Option<EventRecorder>>,
+    nodes: Weak<LocalNodes>,
 }
 
 impl EgressEvents {
-    /// Without a recorder yet: nothing runs before there is one.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    /// From now on refusals are recorded.
-    pub fn record_by(&self, recorder: EventRecorder) {
-        *self.recorder.lock() = Some(recorder);
+    /// For pods of `nodes`.
+    pub fn new(nodes: &Arc<LocalNodes>) -> Arc<Self> {
+        Arc::new(Self {
+            nodes: Arc::downgrade(nodes),
+        })
     }
 }
 
 impl NetEvents for EgressEvents {
     fn egress_denied(&self, pod: &PodIdentity, destination: &str, rule: &str) {
-        let Some(recorder) = self.recorder.lock().clone() else {
+        let nodes = self.nodes.upgrade().map(|nodes| nodes.list());
+        let found = nodes.into_iter().flatten().find_map(|kubelet| {
+            let entry = kubelet.entry(&pod.id)?;
+            Some((kubelet, entry))
+        });
+        // A pod that is gone has nobody to tell.
+        let Some((kubelet, entry)) = found else {
             return;
-        };
-        let (namespace, name) = pod.name.split_once('/').unwrap_or(("", &pod.name));
-        let about = ObjectReference {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            uid: pod.id.clone(),
-            ..ObjectReference::default()
         };
         let message = format!(
             "Connection to {destination} refused: {rule}. `wkube serve --egress` grants what pods \
              may reach outside the cluster"
         );
-        recorder.event(&about, EventType::Warning, "EgressDenied", message);
+        let kind = EventType::Warning;
+        let node = kubelet.node();
+        node.event(&entry.pod(), "", kind, "EgressDenied", message);
     }
 }

@@ -110,6 +110,7 @@ fn evict_one(kubelet: &Kubelet, used: u64, limit: u64) {
         limit.saturating_sub(used),
     );
     let node = kubelet.node();
+    node.metrics.evictions.inc();
     node.event(&pod, "", EventType::Warning, "Evicted", &*message);
     entry.end(Verdict {
         reason: "Evicted".to_owned(),

@@ -5,6 +5,7 @@ use crate::client::{Change, Client, EventRecorder, Informer, InformerConfig};
 use crate::kubelet::eviction;
 use crate::kubelet::lease;
 use crate::kubelet::logs::{LogLimits, LogStore};
+use crate::kubelet::metrics::KubeletMetrics;
 use crate::kubelet::node::{Node, pods};
 use crate::kubelet::node_status::{Capacity, NodeFacts, NodeReporter};
 use crate::kubelet::pod_spec;
@@ -53,6 +54,8 @@ pub struct KubeletConfig {
     pub labels: BTreeMap<String, String>,
     /// When it stops.
     pub shutdown: Shutdown,
+    /// The figures of all nodes of the process.
+    pub metrics: Arc<KubeletMetrics>,
 }
 
 /// Why a node cannot start.
@@ -175,6 +178,11 @@ impl Kubelet {
         Some((pod, entry))
     }
 
+    /// The pod with that uid.
+    pub(super) fn entry(&self, uid: &str) -> Option<Arc<PodEntry>> {
+        self.workers.get(uid)
+    }
+
     /// All pods of the node.
     pub(super) fn entries(&self) -> Vec<Arc<PodEntry>> {
         self.workers.list()
@@ -241,6 +249,7 @@ fn make_node(
         buffers: BufferBudget::new(buffers),
         pulls: Arc::new(Semaphore::new(PULLS_MAX)),
         admitted: Mutex::default(),
+        metrics: config.metrics.of(&config.node_name),
         shutdown: config.shutdown.child(),
     }
 }

@@ -14,6 +14,7 @@ mod kubelet;
 mod lease;
 mod local_nodes;
 mod logs;
+mod metrics;
 mod node;
 mod node_status;
 mod pod_actions;
@@ -34,6 +35,7 @@ pub use egress_events::EgressEvents;
 pub use env::ImageDefaults;
 pub use kubelet::{Kubelet, KubeletConfig, KubeletError};
 pub use local_nodes::LocalNodes;
+pub use metrics::KubeletMetrics;
 pub use node_status::{Capacity, KUBELET_VERSION};
 pub use runtime::{
     ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, MockRuntime, Output,

@@ -3,6 +3,7 @@
 
 use crate::client::{Client, EventRecorder, EventType, ObjectReference};
 use crate::kubelet::logs::LogStore;
+use crate::kubelet::metrics::NodeMetrics;
 use crate::kubelet::node_status::Capacity;
 use crate::kubelet::pod_spec;
 use crate::kubelet::records::Records;
@@ -65,6 +66,7 @@ pub(super) struct Node {
     /// Pulls at once.
     pub(super) pulls: Arc<Semaphore>,
     pub(super) admitted: Mutex<Admitted>,
+    pub(super) metrics: NodeMetrics,
     pub(super) shutdown: Shutdown,
 }
 

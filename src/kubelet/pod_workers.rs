@@ -15,6 +15,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How long a pod waits after its worker panicked.
 const PANIC_DELAY: Duration = Duration::from_secs(10);
@@ -39,10 +40,12 @@ pub(super) struct PodEntry {
     pub(super) running: Mutex<HashMap<String, Arc<dyn RunningContainer>>>,
     /// Wakes the worker.
     pub(super) changed: Notify,
+    /// When the node first saw the pod; taken when it has begun to run.
+    pub(super) seen: Mutex<Option<Instant>>,
 }
 
 impl PodEntry {
-    fn new(pod: Arc<Pod>, state: PodState) -> Self {
+    fn new(pod: Arc<Pod>, state: PodState, seen: Option<Instant>) -> Self {
         Self {
             uid: pod_spec::uid(&pod).to_owned(),
             pod: Mutex::new(pod),
@@ -50,6 +53,7 @@ impl PodEntry {
             state: Mutex::new(state),
             running: Mutex::default(),
             changed: Notify::new(),
+            seen: Mutex::new(seen),
         }
     }
 
@@ -123,6 +127,9 @@ impl PodWorkers {
             return;
         }
         let Some(state) = state() else { return };
+        // One that ran before this process did is not started for the first time.
+        let fresh = pod.status.as_ref().is_none_or(|s| s.start_time.is_none());
+        let seen = fresh.then(|| self.node.clock.instant());
         let limit = self.node.capacity.pods as usize + WORKERS_BEYOND_PODS;
         let mut entries = self.entries.lock();
         if entries.len() >= limit {
@@ -130,7 +137,7 @@ impl PodWorkers {
             tracing::error!(node = %self.node.name, pod, "too many pods, this one is not looked at");
             return;
         }
-        let entry = Arc::new(PodEntry::new(pod.clone(), state));
+        let entry = Arc::new(PodEntry::new(pod.clone(), state, seen));
         entries.insert(uid.to_owned(), entry.clone());
         drop(entries);
         let workers = self.clone();

@@ -514,6 +514,7 @@ impl Worker {
                     "Container started",
                 );
                 self.state(|state| state.container_mut(container).started(now));
+                self.count_start(pod, container);
                 let mut all = self.entry.running.lock();
                 all.insert(container.to_owned(), running.clone());
                 drop(all);
@@ -524,6 +525,7 @@ impl Worker {
                 }));
             }
             Err(message) => {
+                self.node.metrics.start_errors.inc();
                 let event = format!("Error: {message}");
                 self.node
                     .event(pod, container, EventType::Warning, "Failed", event);
@@ -534,6 +536,22 @@ impl Worker {
                 };
                 self.exited(pod, container, exit);
             }
+        }
+    }
+
+    /// Counts a container that has started; the first that is no init container is the pod's start.
+    fn count_start(&self, pod: &Pod, container: &str) {
+        let metrics = &self.node.metrics;
+        metrics.started_containers.inc();
+        let spec = pod_spec::spec(pod);
+        let main = spec.is_some_and(|spec| spec.containers.iter().any(|c| c.name == container));
+        if !main {
+            return;
+        }
+        if let Some(seen) = self.entry.seen.lock().take() {
+            metrics.started_pods.inc();
+            let took = self.node.clock.instant().saturating_duration_since(seen);
+            metrics.pod_start_seconds.observe(took.as_secs_f64());
         }
     }
 

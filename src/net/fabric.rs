@@ -2,7 +2,7 @@
 //! a connection is made. Looked up at connect and per datagram, never per byte.
 
 use super::address::{Cidr, NodeIpam};
-use super::budget::BufferBudget;
+use super::budget::{BufferBudget, NetStats};
 use super::connect::{self, ConnectOptions};
 use super::egress::{Egress, EgressPolicy, socket_share};
 use super::error::NetError;
@@ -13,7 +13,7 @@ use super::rules::{Faults, Flow, NetEvents, PodIdentity, Policy, Protocol, Resol
 use super::tcp::Conn;
 use crate::stdx::{BoxStream, Clock, Dialer};
 use async_trait::async_trait;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -70,6 +70,8 @@ pub struct Fabric {
     resolver: Option<Arc<dyn Resolver>>,
     egress: Egress,
     clock: Clock,
+    /// What pods did that are gone.
+    gone: Mutex<NetStats>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,7 @@ impl Fabric {
             resolver: config.resolver,
             egress: Egress::new(config.egress, config.events, config.clock.clone()),
             clock: config.clock,
+            gone: Mutex::default(),
         })
     }
 
@@ -169,7 +172,30 @@ impl Fabric {
         };
         if let Some(pod) = removed {
             pod.close();
+            *self.gone.lock() += pod.stats();
         }
+    }
+
+    /// What all pods have done together, those that are gone included.
+    pub fn stats(&self) -> NetStats {
+        let mut all = *self.gone.lock();
+        for pod in self.pods.read().by_id.values() {
+            all += pod.stats();
+        }
+        all
+    }
+
+    pub(super) fn pods_count(&self) -> usize {
+        self.pods.read().by_id.len()
+    }
+
+    /// Ends of connections that pods have open.
+    pub(super) fn open_connections(&self) -> usize {
+        let pods = self.pods.read();
+        pods.by_id
+            .values()
+            .map(|pod| pod.account().open_connections())
+            .sum()
     }
 
     /// The pod of that id.

@@ -15,6 +15,7 @@ mod fabric;
 mod host_port;
 mod limits;
 mod listener;
+mod metrics;
 mod outside;
 mod pipe;
 mod pod_net;

@@ -6,6 +6,7 @@
 mod amounts;
 mod bind;
 mod cycle;
+mod metrics;
 mod node_info;
 mod plugins;
 mod queue;

@@ -4,6 +4,7 @@
 //! Kubernetes: kube-scheduler `backend/queue`.
 
 use crate::meta::ObjectKey;
+use crate::sched::metrics::Pending;
 use crate::sched::node_info::PodInfo;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -152,6 +153,19 @@ impl Queue {
     /// When the next pod ripens, if none is ready now.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.keys().next().map(|(at, _)| *at)
+    }
+
+    /// How many wait to be tried now, for the end of their backoff, and for a change.
+    pub(crate) fn counts(&self) -> Pending {
+        let mut counts = Pending::default();
+        for waiting in self.pods.values() {
+            match waiting.place {
+                Place::Active | Place::Popped => counts.active += 1,
+                Place::Backoff(_) => counts.backoff += 1,
+                Place::Unschedulable(..) => counts.unschedulable += 1,
+            }
+        }
+        counts
     }
 
     fn ripen(&mut self, now: Instant) {

@@ -5,10 +5,11 @@ use crate::client::{Change, Client, EventRecorder, HasMeta, Informer, InformerCo
 use crate::meta::{GroupVersionResource, ObjectKey};
 use crate::sched::bind;
 use crate::sched::cycle::{Decision, decide};
+use crate::sched::metrics::{Attempt, SchedulerMetrics};
 use crate::sched::node_info::{NodeInfo, PodInfo};
 use crate::sched::queue::{Queue, Waiting};
 use crate::sched::view::{NodeView, PodView};
-use crate::stdx::{Clock, Shutdown};
+use crate::stdx::{Clock, Metrics, Shutdown};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct SchedulerConfig {
     pub clock: Clock,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// Where its figures go.
+    pub metrics: Metrics,
 }
 
 /// A running scheduler.
@@ -53,6 +56,7 @@ struct Shared {
     events: EventRecorder,
     clock: Clock,
     bindings: Arc<Semaphore>,
+    metrics: SchedulerMetrics,
 }
 
 impl Scheduler {
@@ -62,6 +66,7 @@ impl Scheduler {
             client,
             clock,
             shutdown,
+            metrics,
         } = config;
         let events =
             EventRecorder::start(client.clone(), SCHEDULER_NAME, "", clock.clone(), &shutdown);
@@ -72,6 +77,14 @@ impl Scheduler {
             events,
             clock: clock.clone(),
             bindings: Arc::new(Semaphore::new(BINDINGS_IN_FLIGHT_MAX)),
+            metrics: SchedulerMetrics::new(&metrics),
+        });
+        let counted = Arc::downgrade(&shared);
+        SchedulerMetrics::pending(&metrics, move || {
+            let shared = counted.upgrade();
+            shared.map_or_else(Default::default, |shared| {
+                shared.state.lock().queue.counts()
+            })
         });
         let resource = |name| InformerConfig::all(GroupVersionResource::new("", "v1", name));
         let told = shared.clone();
@@ -124,6 +137,7 @@ impl Shared {
 
     async fn one(self: Arc<Self>, waiting: Waiting, moves: u64, shutdown: &Shutdown) {
         let Waiting { key, pod, .. } = waiting;
+        let began = self.clock.instant();
         let decision = {
             let mut state = self.state.lock();
             let nodes: Vec<&NodeInfo> = state.nodes.values().collect();
@@ -139,16 +153,26 @@ impl Shared {
         };
         let shared = self.clone();
         shutdown.spawn_until_stopped(async move {
-            shared.carry_out(key, &pod, decision, moves).await;
+            let attempt = shared.carry_out(key, &pod, decision, moves).await;
+            let took = shared.clock.instant().saturating_duration_since(began);
+            shared.metrics.attempt(attempt, took);
             drop(permit);
         });
     }
 
-    async fn carry_out(&self, key: ObjectKey, pod: &PodInfo, decision: Decision, moves: u64) {
-        match decision {
+    async fn carry_out(
+        &self,
+        key: ObjectKey,
+        pod: &PodInfo,
+        decision: Decision,
+        moves: u64,
+    ) -> Attempt {
+        let attempt = match decision {
             Decision::Node(node) => {
                 let bound = bind::bind(&self.client, &self.events, &pod.pod, &node).await;
-                let Err(error) = bound else { return };
+                let Err(error) = bound else {
+                    return Attempt::Scheduled;
+                };
                 let now = self.clock.instant();
                 let mut state = self.state.lock();
                 state.unplace(&key);
@@ -160,6 +184,7 @@ impl Shared {
                     // Another pod may have been refused for the place that is free again.
                     state.queue.move_all(now);
                 }
+                Attempt::Error
             }
             Decision::Nowhere(message) => {
                 let now = self.clock.instant();
@@ -172,9 +197,11 @@ impl Shared {
                 {
                     tracing::warn!(pod = %key, %error, "the pod's condition was not written");
                 }
+                Attempt::Unschedulable
             }
-        }
+        };
         self.wake.notify_one();
+        attempt
     }
 
     fn node_changed(&self, change: Change<NodeView>) {

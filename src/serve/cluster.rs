@@ -2,31 +2,36 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{ApiConfig, ApiServer, GROUP_MASTERS, Limits, TokenTable, UserInfo};
-use crate::client::{Client, EventRecorder};
+use crate::client::Client;
 use crate::controllers::{Controllers, ControllersConfig};
-use crate::kubelet::{EgressEvents, LocalNodes};
+use crate::kubelet::{EgressEvents, KubeletMetrics, LocalNodes};
 use crate::net::{EgressPolicy, Fabric, FabricConfig};
 use crate::resources::Scheme;
 use crate::sched::{Scheduler, SchedulerConfig};
+use crate::serve::in_process::Clients;
 use crate::serve::listen::{self, Listening};
-use crate::serve::parts::{self, Kept, SharedByNodes};
-use crate::serve::{ServeConfig, ServeError, in_process};
-use crate::stdx::{Clock, Shutdown};
+use crate::serve::parts::{self, Kept, LeftBehind, SharedByNodes};
+use crate::serve::{ServeConfig, ServeError};
+use crate::stdx::{Clock, Metrics, Shutdown, register_process_metrics};
+use futures::FutureExt;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A running cluster.
 pub struct Cluster {
-    api: Arc<ApiServer>,
+    clients: Clients,
     kept: Kept,
     branches: Branches,
     address: SocketAddr,
     replaced_port: bool,
     kubeconfig: PathBuf,
+    /// Why the cluster cannot go on, if it cannot.
+    failed: watch::Receiver<Option<String>>,
     /// What is removed when the cluster stops.
-    temporary: Option<PathBuf>,
-    written_kubeconfig: Option<PathBuf>,
+    _left_behind: LeftBehind,
     _scheduler: Scheduler,
     _controllers: Controllers,
 }
@@ -39,25 +44,122 @@ struct Branches {
     api: Shutdown,
 }
 
+impl Branches {
+    fn new() -> Self {
+        let root = Shutdown::new();
+        Self {
+            edge: root.child(),
+            control: root.child(),
+            nodes: root.child(),
+            api: root.child(),
+        }
+    }
+}
+
+/// What every part is told.
+struct Ground<'a> {
+    config: &'a ServeConfig,
+    kept: &'a Kept,
+    branches: &'a Branches,
+    clock: Clock,
+    metrics: Metrics,
+}
+
+/// What the nodes and their pods are on.
+struct World {
+    nodes: Arc<LocalNodes>,
+    fabric: Arc<Fabric>,
+    api: Arc<ApiServer>,
+    clients: Clients,
+}
+
+/// Starts the network and the API server. Nodes and addresses are reached through the server's
+/// side of the two seams, so that comes first.
+async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
+    let nodes = LocalNodes::new(ground.branches.nodes.clone());
+    let fabric = Fabric::new(FabricConfig {
+        egress: EgressPolicy::parse(&ground.config.egress)
+            .map_err(|error| ServeError::Config(format!("--egress: {error}")))?,
+        events: Some(EgressEvents::new(&nodes)),
+        clock: ground.clock.clone(),
+        ..FabricConfig::default()
+    });
+    fabric.register(&ground.metrics);
+    let api = ApiServer::start(ApiConfig {
+        store: ground.kept.store.clone(),
+        scheme: Arc::new(Scheme::builtin()),
+        dialer: fabric.clone(),
+        nodes: nodes.clone(),
+        clock: ground.clock.clone(),
+        tokens: TokenTable::new(),
+        client_ca: Some(parts::client_authority(&ground.kept.authority)?),
+        shutdown: ground.branches.api.clone(),
+        limits: Limits::default(),
+        metrics: ground.metrics.clone(),
+    })
+    .await
+    .map_err(|error| ServeError::Start(format!("the API server: {error}")))?;
+    Ok(World {
+        clients: Clients::new(&api, &ground.metrics),
+        nodes,
+        fabric,
+        api,
+    })
+}
+
 /// Starts who acts on the API beside the nodes, each under its own user.
-fn start_control(
-    api: &Arc<ApiServer>,
-    clock: &Clock,
-    shutdown: &Shutdown,
-) -> (Controllers, Scheduler) {
-    let component =
-        |user: &str, manager: &str| in_process::client(api, UserInfo::new(user, &[]), manager);
+fn start_control(ground: &Ground<'_>, clients: &Clients) -> (Controllers, Scheduler) {
+    let shutdown = &ground.branches.control;
+    let component = |user: &str, manager: &str| clients.client(UserInfo::new(user, &[]), manager);
     let controllers = Controllers::start(ControllersConfig {
         client: component("system:kube-controller-manager", "kube-controller-manager"),
-        clock: clock.clone(),
+        clock: ground.clock.clone(),
         shutdown: shutdown.clone(),
+        metrics: ground.metrics.clone(),
     });
     let scheduler = Scheduler::start(SchedulerConfig {
         client: component("system:kube-scheduler", "kube-scheduler"),
-        clock: clock.clone(),
+        clock: ground.clock.clone(),
         shutdown: shutdown.clone(),
+        metrics: ground.metrics.clone(),
     });
     (controllers, scheduler)
+}
+
+/// Starts the nodes; returns when they follow their pods.
+async fn start_nodes(ground: &Ground<'_>, world: &World) -> Result<(), ServeError> {
+    let Ground { config, kept, .. } = ground;
+    let runtime = parts::pod_runtime(config, kept, &ground.clock, &ground.metrics)?;
+    let shared = SharedByNodes {
+        clients: &world.clients,
+        fabric: &world.fabric,
+        runtime: &runtime,
+        clock: &ground.clock,
+        metrics: KubeletMetrics::new(&ground.metrics, &world.nodes),
+    };
+    parts::start_nodes(config, &shared, &ground.branches.nodes, &world.nodes).await
+}
+
+/// Opens the door; the answer says later if it has closed by itself.
+fn open_door(
+    ground: &Ground<'_>,
+    world: &World,
+    listening: Listening,
+) -> Result<watch::Receiver<Option<String>>, ServeError> {
+    let tls = parts::server_tls(&ground.kept.authority, listening.address)?;
+    let (served, edge) = (world.api.clone(), ground.branches.edge.clone());
+    let (tell, failed) = watch::channel(None);
+    ground.branches.edge.spawn(async move {
+        let serving = crate::api::serve(served, listening.listener, &tls, edge.clone());
+        let why = match AssertUnwindSafe(serving).catch_unwind().await {
+            Ok(Ok(())) if edge.is_stopped() => return,
+            Ok(Ok(())) => "it has ended".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        tell.send_replace(Some(format!("the API is no longer served: {why}")));
+    });
+    Ok(failed)
 }
 
 impl Cluster {
@@ -65,92 +167,44 @@ impl Cluster {
     pub async fn start(config: ServeConfig) -> Result<Self, ServeError> {
         parts::check(&config)?;
         parts::install_crypto();
+        parts::take_open_files();
         let clock = Clock::real();
-        let root = Shutdown::new();
-        let branches = Branches {
-            edge: root.child(),
-            control: root.child(),
-            nodes: root.child(),
-            api: root.child(),
-        };
+        let metrics = Metrics::default();
+        register_process_metrics(&metrics);
+        let branches = Branches::new();
 
         // Where things are kept.
         let kept = Kept::open(&config, &clock).await?;
         let listening = listen::bind(config.listen).await?;
-
-        // The API server, which the network and the nodes are reached through. Both know it only
-        // as clients, so its side of the two seams comes first.
-        let nodes = LocalNodes::new(branches.nodes.clone());
-        let egress_events = EgressEvents::new();
-        let fabric = Fabric::new(FabricConfig {
-            egress: EgressPolicy::parse(&config.egress)
-                .map_err(|error| ServeError::Config(format!("--egress: {error}")))?,
-            events: Some(egress_events.clone()),
-            clock: clock.clone(),
-            ..FabricConfig::default()
-        });
-        let api = ApiServer::start(ApiConfig {
-            store: kept.store.clone(),
-            scheme: Arc::new(Scheme::builtin()),
-            dialer: fabric.clone(),
-            nodes: nodes.clone(),
-            clock: clock.clone(),
-            tokens: TokenTable::new(),
-            client_ca: Some(parts::client_authority(&kept.authority)?),
-            shutdown: branches.api.clone(),
-            limits: Limits::default(),
-        })
-        .await
-        .map_err(|error| ServeError::Start(format!("the API server: {error}")))?;
-        egress_events.record_by(EventRecorder::start(
-            in_process::client(
-                &api,
-                UserInfo::new("system:apiserver", &[GROUP_MASTERS]),
-                "kubelet",
-            ),
-            "kubelet",
-            "",
-            clock.clone(),
-            &branches.nodes,
-        ));
-
-        // Who acts on it.
-        let (controllers, scheduler) = start_control(&api, &clock, &branches.control);
-        let runtime = parts::pod_runtime(&config, &kept, &clock)?;
-        let shared = SharedByNodes {
-            api: &api,
-            fabric: &fabric,
-            runtime: &runtime,
-            clock: &clock,
+        let (address, replaced_port) = (listening.address, listening.replaced);
+        let ground = Ground {
+            config: &config,
+            kept: &kept,
+            branches: &branches,
+            clock,
+            metrics,
         };
-        parts::start_nodes(&config, &shared, &branches.nodes, &nodes).await?;
+
+        // The network and the API server; who acts on it; the nodes.
+        let world = start_world(&ground).await?;
+        let (controllers, scheduler) = start_control(&ground, &world.clients);
+        start_nodes(&ground, &world).await?;
         if !(scheduler.ready().await && controllers.ready().await) {
             return Err(ServeError::Start("stopped before it was ready".to_owned()));
         }
 
         // Last the door, so that whoever gets in finds everything there.
-        let Listening {
-            listener,
-            address,
-            replaced,
-        } = listening;
-        let tls = parts::server_tls(&kept.authority, address)?;
-        let (served, edge) = (api.clone(), branches.edge.clone());
-        branches.edge.spawn(async move {
-            if let Err(error) = crate::api::serve(served, listener, &tls, edge).await {
-                tracing::error!(%error, "the API is not served");
-            }
-        });
+        let failed = open_door(&ground, &world, listening)?;
         let written = parts::write_kubeconfigs(&config, &kept, address)?;
         Ok(Self {
-            api,
+            clients: world.clients,
             kept,
             branches,
             address,
-            replaced_port: replaced,
+            replaced_port,
             kubeconfig: written.own,
-            temporary: written.temporary,
-            written_kubeconfig: written.asked_for,
+            failed,
+            _left_behind: written.left_behind,
             _scheduler: scheduler,
             _controllers: controllers,
         })
@@ -174,12 +228,22 @@ impl Cluster {
     /// A client of this process that acts as the admin; `manager` owns what it writes.
     pub fn client(&self, manager: &str) -> Client {
         let admin = UserInfo::new(parts::ADMIN, &[GROUP_MASTERS]);
-        in_process::client(&self.api, admin, manager)
+        self.clients.client(admin, manager)
     }
 
     /// Why the store is read-only, if it is.
     pub fn read_only(&self) -> Option<String> {
         self.kept.store.read_only()
+    }
+
+    /// Resolves with the reason if the cluster cannot go on.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        match failed.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // The door was closed in order.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Stops everything, in the reverse order of the start: no new requests, nobody who acts, the
@@ -193,9 +257,5 @@ impl Cluster {
         self.branches.api.stop();
         self.branches.edge.drained().await;
         self.kept.store.close().await;
-        parts::clean_up(
-            self.temporary.as_deref(),
-            self.written_kubeconfig.as_deref(),
-        );
     }
 }

@@ -1,16 +1,20 @@
 //! The parts of a cluster that take more than a line to make, each told what it needs by
 //! `cluster.rs`. Must not know in which order they start.
 
-use crate::api::{ApiServer, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo};
+use crate::api::{CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo};
 use crate::kubelet::{
-    Capacity, Kubelet, KubeletConfig, LocalNodes, MockRuntime, PodRuntime, WasmPodRuntime,
+    Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
+    WasmPodRuntime,
 };
 use crate::net::{Cidr, Fabric, NodeIpam};
 use crate::oci::{BUNDLED, ImageStore};
 use crate::serve::data_dir::DataDir;
+use crate::serve::in_process::Clients;
 use crate::serve::pki::{self, Authority};
-use crate::serve::{NODES_MAX, ServeConfig, ServeError, default_data_dir, in_process};
-use crate::stdx::{Clock, Shutdown, create_private_dir, write_atomic};
+use crate::serve::{NODES_MAX, ServeConfig, ServeError, default_data_dir};
+use crate::stdx::{
+    Clock, Metrics, OPEN_FILES_LOW, Shutdown, create_private_dir, raise_open_files, write_atomic,
+};
 use crate::store::{self, Store, StoreOptions, StoreUrl};
 use crate::wasm_runtime::{RuntimeConfig, WasmRuntime};
 use futures::future::try_join_all;
@@ -30,6 +34,8 @@ const POD_CIDR_V6: (Ipv6Addr, u8, u8) = (Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0
 
 /// Pods of one node at most: what its range of addresses carries.
 const NODE_PODS_MAX: u32 = 4_000;
+/// Memory of a node at least: some pages for a guest, and what is held for it.
+const NODE_MEMORY_MIN: u64 = 16 << 20;
 /// The first address of the services' range: the API server's own, by which pods know it.
 const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
@@ -51,7 +57,26 @@ pub(crate) fn check(config: &ServeConfig) -> Result<(), ServeError> {
             config.node_shape.pods
         ));
     }
+    if config.node_shape.cpu_millis == 0 {
+        return wrong("--node-cpu: must be more than 0".to_owned());
+    }
+    if config.node_shape.memory_bytes < NODE_MEMORY_MIN {
+        return wrong(format!(
+            "--node-memory: at least {}Mi, or no guest fits",
+            NODE_MEMORY_MIN >> 20
+        ));
+    }
     Ok(())
+}
+
+/// Takes as many open files as the system lets the process have: each connection is one.
+pub(crate) fn take_open_files() {
+    if let Some(limit) = raise_open_files().filter(|limit| *limit < OPEN_FILES_LOW) {
+        tracing::warn!(
+            "this process may have only {limit} files and connections open (`ulimit -Hn`); many \
+             clients or pods need more"
+        );
+    }
 }
 
 /// One provider of cryptography for the process.
@@ -150,6 +175,7 @@ pub(crate) fn pod_runtime(
     config: &ServeConfig,
     kept: &Kept,
     clock: &Clock,
+    metrics: &Metrics,
 ) -> Result<Arc<dyn PodRuntime>, ServeError> {
     if config.mock_runtime {
         return Ok(Arc::new(MockRuntime::new(clock.clone())));
@@ -166,15 +192,17 @@ pub(crate) fn pod_runtime(
         ..RuntimeConfig::default()
     })
     .map_err(|error| ServeError::Start(format!("the wasm runtime: {error}")))?;
+    runtime.register(metrics);
     Ok(Arc::new(WasmPodRuntime::new(runtime, kept.images.clone())))
 }
 
 /// What all nodes of the process share.
 pub(crate) struct SharedByNodes<'a> {
-    pub(crate) api: &'a Arc<ApiServer>,
+    pub(crate) clients: &'a Clients,
     pub(crate) fabric: &'a Arc<Fabric>,
     pub(crate) runtime: &'a Arc<dyn PodRuntime>,
     pub(crate) clock: &'a Clock,
+    pub(crate) metrics: Arc<KubeletMetrics>,
 }
 
 /// Starts the nodes, together; returns when all follow their pods.
@@ -189,7 +217,7 @@ pub(crate) async fn start_nodes(
         let name = format!("wkube-{number}");
         let user = UserInfo::new(&format!("system:node:{name}"), &[GROUP_NODES]);
         starting.push(Kubelet::start(KubeletConfig {
-            client: in_process::client(shared.api, user, "kubelet"),
+            client: shared.clients.client(user, "kubelet"),
             node_name: name,
             runtime: shared.runtime.clone(),
             fabric: shared.fabric.clone(),
@@ -205,6 +233,7 @@ pub(crate) async fn start_nodes(
             },
             labels: BTreeMap::new(),
             shutdown: shutdown.clone(),
+            metrics: shared.metrics.clone(),
         }));
     }
     let started = try_join_all(starting).await;
@@ -236,10 +265,8 @@ fn free_bytes(dir: Option<&Path>) -> u64 {
 pub(crate) struct Written {
     /// The one that this server always has.
     pub(crate) own: PathBuf,
-    /// The folder that goes with the server, when it keeps nothing.
-    pub(crate) temporary: Option<PathBuf>,
-    /// The one of `--kubeconfig`, if it goes with the server.
-    pub(crate) asked_for: Option<PathBuf>,
+    /// What of it goes with the server.
+    pub(crate) left_behind: LeftBehind,
 }
 
 /// Writes the admin's kubeconfig to the data directory (or a folder that goes with the server) and
@@ -270,22 +297,35 @@ pub(crate) fn write_kubeconfigs(
             (folder.clone(), Some(folder))
         }
     };
+    let mut left_behind = LeftBehind {
+        folder: temporary,
+        kubeconfig: None,
+    };
     let own = folder.join("kubeconfig");
     write(&own)?;
     if let Some(path) = &config.kubeconfig {
         write(path)?;
+        left_behind.kubeconfig = left_behind.folder.as_ref().map(|_| path.clone());
     }
-    let asked_for = temporary.as_ref().and(config.kubeconfig.clone());
-    Ok(Written {
-        own,
-        temporary,
-        asked_for,
-    })
+    Ok(Written { own, left_behind })
 }
 
-/// Removes what an ephemeral server must not leave behind.
-pub(crate) fn clean_up(temporary: Option<&Path>, kubeconfig: Option<&Path>) {
-    if let Some(folder) = temporary
+/// What an ephemeral server must not leave behind: removed when dropped, so however it ends.
+pub(crate) struct LeftBehind {
+    /// The folder that goes with the server.
+    pub(crate) folder: Option<PathBuf>,
+    /// The file of `--kubeconfig`, if it goes with the server.
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl Drop for LeftBehind {
+    fn drop(&mut self) {
+        clean_up(self.folder.as_deref(), self.kubeconfig.as_deref());
+    }
+}
+
+fn clean_up(folder: Option<&Path>, kubeconfig: Option<&Path>) {
+    if let Some(folder) = folder
         && let Err(error) = std::fs::remove_dir_all(folder)
     {
         tracing::warn!(folder = %folder.display(), %error, "not removed");

@@ -11,20 +11,34 @@ use std::sync::Arc;
 pub(super) struct Index {
     keys: OrdMap<Arc<str>, KeyValue>,
     revision: Revision,
+    value_bytes: u64,
 }
 
 impl Index {
     /// An index that holds `keys` as of `revision`.
     pub(super) fn new(keys: impl Iterator<Item = KeyValue>, revision: Revision) -> Self {
+        let keys: OrdMap<Arc<str>, KeyValue> = keys.map(|kv| (kv.key.clone(), kv)).collect();
+        let value_bytes = keys.values().map(|kv| kv.value.len() as u64).sum();
         Self {
-            keys: keys.map(|kv| (kv.key.clone(), kv)).collect(),
+            keys,
             revision,
+            value_bytes,
         }
     }
 
     /// The revision of the last change.
     pub(super) fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Bytes of all values.
+    pub(super) fn value_bytes(&self) -> u64 {
+        self.value_bytes
     }
 
     /// The key's present value.
@@ -40,10 +54,13 @@ impl Index {
 
     /// Makes a key hold `present`, or nothing, without a revision of its own.
     pub(super) fn set(&mut self, key: Arc<str>, present: Option<KeyValue>) {
-        match present {
+        let added = present.as_ref().map_or(0, |kv| kv.value.len() as u64);
+        let replaced = match present {
             Some(kv) => self.keys.insert(key, kv),
             None => self.keys.remove(&*key),
         };
+        let removed = replaced.map_or(0, |kv| kv.value.len() as u64);
+        self.value_bytes = (self.value_bytes + added).saturating_sub(removed);
     }
 
     /// Keys that begin with `prefix` and come after `after`, at most `limit` (0 = all).

@@ -5,7 +5,8 @@ use super::index::Index;
 use super::plan::plan;
 use super::view::View;
 use super::{
-    Committed, KeyValue, Range, Revision, Sink, Store, StoreError, StoreOptions, Watch, Write,
+    Committed, KeyValue, Range, Revision, Sink, Store, StoreError, StoreOptions, StoreStats, Watch,
+    Write,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -83,6 +84,16 @@ impl Store for MemoryStore {
 
     fn read_only(&self) -> Option<String> {
         None
+    }
+
+    fn stats(&self) -> StoreStats {
+        let stats = self.view.stats();
+        // Each write is a commit of its own, and each has a revision.
+        StoreStats {
+            writes: stats.revision,
+            commits: stats.revision,
+            ..stats
+        }
     }
 
     async fn close(&self) {

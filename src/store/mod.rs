@@ -181,6 +181,29 @@ pub enum StoreError {
     Data(String),
 }
 
+/// What a store has done since it was opened, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// The revision of the last commit.
+    pub revision: Revision,
+    /// Keys that exist.
+    pub keys: u64,
+    /// Bytes of their values.
+    pub value_bytes: u64,
+    /// Watches that run.
+    pub watchers: u64,
+    /// Writes that wait to be committed.
+    pub queued: u64,
+    /// Writes that were committed.
+    pub writes: u64,
+    /// Commits; each holds the writes that came together.
+    pub commits: u64,
+    /// Times that a file was synced to the disk.
+    pub syncs: u64,
+    /// Bytes that were written to files.
+    pub written_bytes: u64,
+}
+
 /// A backend. See the room's header for what every backend promises.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -221,6 +244,9 @@ pub trait Store: Send + Sync {
 
     /// Why the store is read-only, if it is.
     fn read_only(&self) -> Option<String>;
+
+    /// What the store has done since it was opened, and what it holds.
+    fn stats(&self) -> StoreStats;
 
     /// Writes out what is queued and stops. Later calls answer `Closed`.
     async fn close(&self);

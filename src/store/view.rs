@@ -8,7 +8,7 @@
 use super::history::History;
 use super::index::Index;
 use super::watch_hub::{Listener, WatchHub};
-use super::{Event, Revision, Sink, StoreError, StoreOptions, Watch};
+use super::{Event, Revision, Sink, StoreError, StoreOptions, StoreStats, Watch};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::Arc;
 
@@ -57,6 +57,18 @@ impl View {
     /// Reads from the present index without copying it; `read` must be quick.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Index) -> T) -> T {
         read(&self.index.read())
+    }
+
+    /// What is in memory, in figures.
+    pub(super) fn stats(&self) -> StoreStats {
+        let watchers = self.stream.lock().hub.len() as u64;
+        self.read(|index| StoreStats {
+            revision: index.revision(),
+            keys: index.len() as u64,
+            value_bytes: index.value_bytes(),
+            watchers,
+            ..StoreStats::default()
+        })
     }
 
     /// Holds the order of changes still.

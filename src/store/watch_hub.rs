@@ -64,6 +64,11 @@ impl WatchHub {
             .push(listener);
     }
 
+    /// How many listen.
+    pub(super) fn len(&self) -> usize {
+        self.groups.values().map(Vec::len).sum()
+    }
+
     /// Removes a listener.
     pub(super) fn remove(&mut self, prefix: &str, listener: &Arc<Listener>) {
         let Some(group) = self.groups.get_mut(prefix) else {

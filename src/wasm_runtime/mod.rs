@@ -18,6 +18,7 @@ mod http_server;
 mod launch;
 mod limits;
 mod meter;
+mod metrics;
 mod module;
 mod net_use;
 mod preview1;

@@ -14,6 +14,7 @@ mod images;
 mod kubectl;
 mod kubelet;
 mod net;
+mod serve;
 mod server;
 mod store;
 mod wasm;

@@ -4,6 +4,7 @@
 mod binding;
 mod eviction;
 mod log;
+mod node_proxy;
 mod pod;
 mod portforward;
 mod proxy;
@@ -30,6 +31,7 @@ pub(crate) async fn serve(
         ("pods", "log") => log::log(server, context, target).await,
         ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
         ("pods", "portforward") => portforward::forward(server, context, target, request).await,
+        ("nodes", "proxy") => node_proxy::proxy(server, context, target).await,
         (resource, subresource) => Err(later(resource, subresource)),
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::cli::context::CliError;
 use crate::cli::manifests::Manifest;
-use crate::cli::serve::ready;
+use crate::cli::serve::voice::print;
+use crate::cli::serve::{Args, ready};
 use crate::client::ClientError;
 use crate::meta::Object;
 use crate::serve::Cluster;
@@ -20,10 +21,13 @@ const TRIES_MAX: u32 = 100;
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs the demo and returns; the cluster goes on.
-pub(crate) async fn run(cluster: &Cluster, ready_timeout: u64) -> Result<(), CliError> {
+pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<(), CliError> {
     let client = cluster.client("wkube");
     let clock = Clock::real();
-    println!("$ wkube apply -f simple-pod.yaml\n{}", MANIFEST.trim_end());
+    print(&format!(
+        "$ wkube apply -f simple-pod.yaml\n{}",
+        MANIFEST.trim_end()
+    ));
     let value: Value = serde_yaml::from_str(MANIFEST).map_err(CliError::new)?;
     let object = Object::from_value(value).unwrap_or_default();
     let manifest = Manifest {
@@ -31,12 +35,12 @@ pub(crate) async fn run(cluster: &Cluster, ready_timeout: u64) -> Result<(), Cli
         object,
     };
     let began = clock.instant();
-    let pods = ready::apply(&client, vec![manifest]).await?;
-    ready::wait(&client, &pods, ready_timeout, &clock).await?;
-    println!(
+    let pods = ready::apply(&client, vec![manifest], args.log_format).await?;
+    ready::wait(&client, &pods, args.ready_timeout, &clock).await?;
+    print(&format!(
         "\npod/simple-echo is Ready after {} ms",
         began.elapsed().as_millis()
-    );
+    ));
     let path = "/api/v1/namespaces/default/pods/simple-echo:80/proxy/";
     let mut tries = 0;
     let answer = loop {
@@ -49,12 +53,12 @@ pub(crate) async fn run(cluster: &Cluster, ready_timeout: u64) -> Result<(), Cli
             Err(error) => return Err(error.into()),
         }
     };
-    println!(
+    print(&format!(
         "\n$ kubectl get --raw {path}\n{}",
         String::from_utf8_lossy(&answer).trim_end()
-    );
+    ));
     let kubeconfig = cluster.kubeconfig().display();
-    println!(
+    print(&format!(
         "\nThe cluster goes on. In another terminal:\n  \
          export KUBECONFIG={kubeconfig}\n  \
          kubectl get pods -o wide          # or: wkube get pods -o wide\n  \
@@ -62,6 +66,6 @@ pub(crate) async fn run(cluster: &Cluster, ready_timeout: u64) -> Result<(), Cli
          kubectl port-forward pod/simple-echo 8080:80\n  \
          kubectl delete pod simple-echo\n\
          Ctrl-C stops it."
-    );
+    ));
     Ok(())
 }

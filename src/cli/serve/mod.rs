@@ -3,30 +3,27 @@
 
 mod demo;
 mod ready;
+mod signals;
+mod voice;
 
 use crate::cli::context::{CliError, GlobalArgs};
 use crate::cli::manifests::{self, FileArgs, Manifest};
+use crate::cli::serve::signals::Signals;
+use crate::cli::serve::voice::LogFormat;
 use crate::meta::Quantity;
 use crate::serve::{Cluster, NodeShape, ServeConfig, default_data_dir};
 use crate::stdx::Clock;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Exit code when the cluster did not start.
 const EXIT_DID_NOT_START: u8 = 125;
 /// Exit code when what was applied did not become ready in time.
 const EXIT_NEVER_READY: u8 = 124;
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -40,16 +37,26 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "data_dir")]
     ephemeral: bool,
     /// How many virtual nodes
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     nodes: usize,
     /// CPU of each node [default: the machine's cores]
-    #[arg(long, value_name = "QUANTITY", value_parser = cpu_millis)]
+    #[arg(long, value_name = "QUANTITY", value_parser = cpu_millis, allow_hyphen_values = true)]
     node_cpu: Option<u64>,
     /// Memory of each node [default: the machine's memory]
-    #[arg(long, value_name = "QUANTITY", value_parser = bytes)]
+    #[arg(long, value_name = "QUANTITY", value_parser = bytes, allow_hyphen_values = true)]
     node_memory: Option<u64>,
     /// Pods of each node
-    #[arg(long, value_name = "N", default_value_t = NodeShape::default().pods)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = NodeShape::default().pods,
+        allow_negative_numbers = true
+    )]
     node_pods: u32,
     /// What pods may reach outside the cluster: `all`, CIDR[:PORT], NAME:PORT, localhost:PORT
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
@@ -101,16 +108,39 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
             ..error
         })?;
     let config = config(&args, &global)?;
-    let cluster = Cluster::start(config)
-        .await
-        .map_err(|error| CliError::with_code(error, EXIT_DID_NOT_START))?;
-    say_ready(&cluster, began.elapsed());
+    // From here on a signal is an order that is followed, not an end in silence.
     let mut signals = Signals::new().map_err(CliError::new)?;
+    let voice = args.log_format;
+    let cluster = tokio::select! {
+        started = Cluster::start(config) => {
+            started.map_err(|error| CliError::with_code(error, EXIT_DID_NOT_START))?
+        }
+        signal = signals.next() => {
+            let what = format!("{} before the cluster was ready", signal.name);
+            return Err(CliError::with_code(what, EXIT_DID_NOT_START));
+        }
+    };
+    say_ready(voice, &cluster, began.elapsed());
     let code = tokio::select! {
         code = work(&args, &cluster, manifests) => code,
-        () = signals.received() => Ok(ExitCode::SUCCESS),
+        signal = signals.next() => {
+            voice.say(&format!("{} received, stopping", signal.name));
+            Ok(ExitCode::SUCCESS)
+        }
+        why = cluster.failed() => Err(CliError::new(format!("wkube: {why}"))),
     };
-    cluster.stop().await;
+    let began = Instant::now();
+    tokio::select! {
+        () = cluster.stop() => {}
+        signal = signals.next() => {
+            let name = signal.name;
+            voice.say(&format!("{name} received while stopping, ending at once"));
+            return Ok(ExitCode::from(128 + signal.number));
+        }
+    }
+    if args.command.is_empty() {
+        voice.say(&format!("stopped in {} ms", began.elapsed().as_millis()));
+    }
     code
 }
 
@@ -122,9 +152,9 @@ async fn work(
     manifests: Vec<Manifest>,
 ) -> Result<ExitCode, CliError> {
     let client = cluster.client("wkube");
-    let applied = ready::apply(&client, manifests).await?;
+    let applied = ready::apply(&client, manifests, args.log_format).await?;
     if args.demo {
-        demo::run(cluster, args.ready_timeout).await?;
+        demo::run(cluster, args).await?;
     }
     let Some((program, words)) = args.command.split_first() else {
         return std::future::pending().await;
@@ -183,49 +213,27 @@ fn start_logs(args: &Args) -> Result<(), CliError> {
         .map_err(|error| CliError::with_code(format!("--log: {error}"), EXIT_DID_NOT_START))?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(voice::Stderr);
     let started = match args.log_format {
         LogFormat::Text => logs.try_init(),
-        LogFormat::Json => logs.json().try_init(),
+        LogFormat::Json => {
+            voice::log_panics();
+            logs.json().try_init()
+        }
     };
     started.map_err(|error| CliError::with_code(error, EXIT_DID_NOT_START))
 }
 
-fn say_ready(cluster: &Cluster, took: Duration) {
+fn say_ready(voice: LogFormat, cluster: &Cluster, took: Duration) {
     if cluster.replaced_port() {
-        eprintln!(
-            "wkube: port 6443 is taken, using {}",
-            cluster.address().port()
-        );
+        let port = cluster.address().port();
+        voice.say(&format!("port 6443 is taken, using {port}"));
     }
-    eprintln!(
-        "wkube: ready in {} ms at https://{} (kubeconfig: {})",
+    voice.say(&format!(
+        "ready in {} ms at https://{} (kubeconfig: {})",
         took.as_millis(),
         cluster.address(),
         cluster.kubeconfig().display()
-    );
-}
-
-/// The signals that end the server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            terminate,
-            interrupt,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    ));
 }

@@ -4,6 +4,7 @@
 use crate::cli::context::CliError;
 use crate::cli::discovery::Discovery;
 use crate::cli::manifests::Manifest;
+use crate::cli::serve::voice::LogFormat;
 use crate::client::{Client, ClientError, Query};
 use crate::meta::{GroupVersionResource, Object};
 use crate::stdx::Clock;
@@ -20,6 +21,7 @@ const NAMESPACE: &str = "default";
 pub(crate) async fn apply(
     client: &Client,
     manifests: Vec<Manifest>,
+    voice: LogFormat,
 ) -> Result<Vec<(String, String)>, CliError> {
     if manifests.is_empty() {
         return Ok(Vec::new());
@@ -41,9 +43,9 @@ pub(crate) async fn apply(
             .create::<Value>(&row.resource, &namespace, None, object.fields())
             .await;
         match made {
-            Ok(_) => eprintln!("{} created", row.object_name(&name)),
+            Ok(_) => voice.say_applied(&format!("{} created", row.object_name(&name))),
             Err(error) if error.is_already_exists() => {
-                eprintln!("{} unchanged", row.object_name(&name));
+                voice.say_applied(&format!("{} unchanged", row.object_name(&name)));
             }
             Err(error) => {
                 let error = CliError::from(error);

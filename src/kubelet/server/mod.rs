@@ -5,6 +5,8 @@ mod logs;
 mod stats;
 
 use crate::kubelet::kubelet::Kubelet;
+use crate::kubelet::metrics;
+use crate::stdx::METRICS_CONTENT_TYPE;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -66,6 +68,7 @@ async fn answer(
             logs::answer(kubelet, namespace, pod, container, &query).await
         }
         (&Method::GET, ["pods"]) => pods(kubelet),
+        (&Method::GET, ["metrics"]) => figures(kubelet),
         (&Method::GET, ["stats", "summary"]) => stats::summary(kubelet),
         (
             _,
@@ -138,6 +141,13 @@ fn text(status: StatusCode, message: impl Into<String>) -> Response<Body> {
 
 fn as_json(value: &serde_json::Value) -> Response<Body> {
     whole(StatusCode::OK, "application/json", value.to_string().into())
+}
+
+fn figures(kubelet: &Arc<Kubelet>) -> Response<Body> {
+    match metrics::of_node(kubelet).encode() {
+        Ok(text) => whole(StatusCode::OK, METRICS_CONTENT_TYPE, text.into()),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 fn pods(kubelet: &Kubelet) -> Response<Body> {

@@ -5,6 +5,7 @@
 //! written, `writer` the one thread that writes.
 
 mod disk;
+mod metered;
 mod queue;
 mod relaxed_log;
 mod writer;
@@ -12,11 +13,13 @@ mod writer;
 use super::index::Index;
 use super::view::View;
 use super::{
-    Committed, KeyValue, Range, Revision, Sink, Store, StoreError, StoreOptions, Watch, Write,
+    Committed, KeyValue, Range, Revision, Sink, Store, StoreError, StoreOptions, StoreStats, Watch,
+    Write,
 };
 use crate::stdx::create_private_dir;
 use async_trait::async_trait;
 use disk::{Disk, Loaded, Record};
+use metered::{Meter, Metered};
 use parking_lot::RwLock;
 use queue::{Queue, Request};
 use redb::StorageBackend;
@@ -27,8 +30,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::{oneshot, watch};
-use writer::{Shared, Writer};
+use writer::{Counts, Shared, Writer};
 
 /// The file in the data directory.
 const FILE_NAME: &str = "store.redb";
@@ -41,6 +45,7 @@ const LOG_NAME: &str = "store.relaxed";
 /// moment later.
 pub struct RedbStore {
     shared: Arc<Shared>,
+    meter: Arc<Meter>,
 }
 
 impl RedbStore {
@@ -65,16 +70,21 @@ impl RedbStore {
             FileBackend::new(file).map_err(std::io::Error::other)
         };
         let log = log().map_err(told)?;
+        let meter = Arc::new(Meter::default());
         let loaded = if made {
-            make_database(folder, options)?
+            make_database(folder, options, &meter)?
         } else {
-            open_database(&path, options)?
+            open_database(&path, options, &meter)?
         };
         // Also for the name of the log, if that is new.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(told)?;
-        Self::start(loaded, (Box::new(log), &log_name), Some(lock), options)
+        let log = Box::new(Metered {
+            inner: log,
+            meter: meter.clone(),
+        });
+        Self::start(loaded, (log, &log_name), Some(lock), (options, meter))
     }
 
     /// Opens or makes a store on something else than files, for tests of what a disk can do:
@@ -84,15 +94,24 @@ impl RedbStore {
         log: impl StorageBackend,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
+        let meter = Arc::new(Meter::default());
+        let backend = Metered {
+            inner: backend,
+            meter: meter.clone(),
+        };
+        let log = Box::new(Metered {
+            inner: log,
+            meter: meter.clone(),
+        });
         let loaded = Disk::open(backend, options.cache_bytes, "the storage backend")?;
-        Self::start(loaded, (Box::new(log), "the log"), None, options)
+        Self::start(loaded, (log, "the log"), None, (options, meter))
     }
 
     fn start(
         loaded: Loaded,
         (log, log_name): (Box<dyn StorageBackend>, &str),
         lock: Option<File>,
-        options: &StoreOptions,
+        (options, meter): (&StoreOptions, Arc<Meter>),
     ) -> Result<Self, StoreError> {
         let Loaded { mut disk, values } = loaded;
         let mut index = Index::new(values.into_iter(), disk.mark());
@@ -116,6 +135,7 @@ impl RedbStore {
             queue: Queue::new(options),
             read_only: RwLock::default(),
             ended: watch::Sender::new(false),
+            counts: Counts::default(),
         });
         let writer = Writer::new(shared.clone(), disk, log, options);
         let ending = shared.clone();
@@ -127,7 +147,7 @@ impl RedbStore {
                 ending.end(ran.is_ok());
             })
             .map_err(|error| StoreError::Data(format!("no thread for the store: {error}")))?;
-        Ok(Self { shared })
+        Ok(Self { shared, meter })
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
@@ -192,6 +212,18 @@ impl Store for RedbStore {
         self.shared.read_only.read().clone()
     }
 
+    fn stats(&self) -> StoreStats {
+        let counts = &self.shared.counts;
+        StoreStats {
+            queued: self.shared.queue.len() as u64,
+            writes: counts.writes.load(Relaxed),
+            commits: counts.commits.load(Relaxed),
+            syncs: self.meter.syncs(),
+            written_bytes: self.meter.written_bytes(),
+            ..self.shared.view.stats()
+        }
+    }
+
     async fn close(&self) {
         self.shared.queue.close();
         let mut ended = self.shared.ended.subscribe();
@@ -202,7 +234,11 @@ impl Store for RedbStore {
 
 /// Makes an empty database so that a crash leaves either a whole file or none. It is renamed
 /// while it is open: closing and opening it again would cost a dozen syncs.
-fn make_database(folder: &Path, options: &StoreOptions) -> Result<Loaded, StoreError> {
+fn make_database(
+    folder: &Path,
+    options: &StoreOptions,
+    meter: &Arc<Meter>,
+) -> Result<Loaded, StoreError> {
     let beside = folder.join(NEW_FILE_NAME);
     let name = format!("{}", beside.display());
     let told = |error: std::io::Error| StoreError::Data(format!("{name} cannot be made: {error}"));
@@ -211,12 +247,16 @@ fn make_database(folder: &Path, options: &StoreOptions) -> Result<Loaded, StoreE
         _ => {}
     }
     let file = open_file(&beside, true).map_err(told)?;
-    let loaded = open_in(file, options, &name)?;
+    let loaded = open_in(file, options, &name, meter)?;
     std::fs::rename(&beside, folder.join(FILE_NAME)).map_err(told)?;
     Ok(loaded)
 }
 
-fn open_database(path: &Path, options: &StoreOptions) -> Result<Loaded, StoreError> {
+fn open_database(
+    path: &Path,
+    options: &StoreOptions,
+    meter: &Arc<Meter>,
+) -> Result<Loaded, StoreError> {
     let name = format!("{}", path.display());
     let told =
         |error: std::io::Error| StoreError::Data(format!("{name} cannot be opened: {error}"));
@@ -228,12 +268,21 @@ fn open_database(path: &Path, options: &StoreOptions) -> Result<Loaded, StoreErr
              empty cluster"
         )));
     }
-    open_in(file, options, &name)
+    open_in(file, options, &name, meter)
 }
 
-fn open_in(file: File, options: &StoreOptions, name: &str) -> Result<Loaded, StoreError> {
+fn open_in(
+    file: File,
+    options: &StoreOptions,
+    name: &str,
+    meter: &Arc<Meter>,
+) -> Result<Loaded, StoreError> {
     let backend = FileBackend::new(file)
         .map_err(|error| StoreError::Data(format!("{name} cannot be opened: {error}")))?;
+    let backend = Metered {
+        inner: backend,
+        meter: meter.clone(),
+    };
     Disk::open(backend, options.cache_bytes, name)
 }
 

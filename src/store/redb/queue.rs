@@ -103,6 +103,11 @@ impl Queue {
         }
     }
 
+    /// Writes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.inner.lock().waiting.len()
+    }
+
     /// Whether [`Queue::close`] was called.
     pub(super) fn is_closed(&self) -> bool {
         self.inner.lock().closed

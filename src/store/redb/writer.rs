@@ -17,6 +17,7 @@ use crate::store::{Committed, Durability, Event, KeyValue, Revision, StoreError,
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
@@ -28,6 +29,16 @@ pub(super) struct Shared {
     pub(super) read_only: RwLock<Option<String>>,
     /// Becomes true when the thread has ended and the file is let go.
     pub(super) ended: watch::Sender<bool>,
+    pub(super) counts: Counts,
+}
+
+/// What the thread has done.
+#[derive(Default)]
+pub(super) struct Counts {
+    /// Writes that were shown to readers.
+    pub(super) writes: AtomicU64,
+    /// Transactions of the database, and entries of the log.
+    pub(super) commits: AtomicU64,
 }
 
 impl Shared {
@@ -143,6 +154,8 @@ impl Writer {
             let deadline = || Instant::now() + self.relaxed_delay;
             self.deadline = Some(self.deadline.unwrap_or_else(deadline));
         }
+        let writes = round.events.len() as u64;
+        self.shared.counts.writes.fetch_add(writes, Relaxed);
         let view = &self.shared.view;
         view.publish(&mut view.lock(), round.events);
         answer(round.answers);
@@ -202,6 +215,7 @@ impl Writer {
         self.disk
             .commit(changes, record)
             .map_err(|why| self.fail(why))?;
+        self.shared.counts.commits.fetch_add(1, Relaxed);
         self.log.reset();
         self.dirty.clear();
         self.unlogged.clear();
@@ -218,7 +232,10 @@ impl Writer {
         let index = self.shared.view.snapshot();
         let changes = self.unlogged.iter().map(|key| (&**key, index.get(key)));
         match self.log.append(changes, index.revision()) {
-            Ok(true) => self.unlogged.clear(),
+            Ok(true) => {
+                self.shared.counts.commits.fetch_add(1, Relaxed);
+                self.unlogged.clear();
+            }
             Ok(false) => {
                 // See `run`: a failure is not lost.
                 let _ = self.commit(&HashMap::new(), None);

@@ -120,6 +120,7 @@ impl Cluster {
         tokens.insert("admin-token", admin());
         tokens.insert("nobody-token", UserInfo::new("nobody", &[]));
         let server = ApiServer::start(ApiConfig {
+            metrics: Default::default(),
             store,
             scheme: Arc::new(Scheme::builtin()),
             dialer: net.clone(),

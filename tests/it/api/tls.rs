@@ -58,6 +58,7 @@ async fn edge() -> Edge {
     let net = Arc::new(TestNet::default());
     let shutdown = Shutdown::new();
     let server = ApiServer::start(ApiConfig {
+        metrics: Default::default(),
         store: Arc::new(MemoryStore::new(StoreOptions::default())),
         scheme: Arc::new(Scheme::builtin()),
         dialer: net.clone(),

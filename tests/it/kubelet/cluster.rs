@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use wkube::api::{ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo};
 use wkube::client::{Client, InProcess, Query};
-use wkube::kubelet::{Capacity, Kubelet, KubeletConfig, LocalNodes, MockRuntime, PodRuntime};
+use wkube::kubelet::{
+    Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
+};
 use wkube::meta::GroupVersionResource;
 use wkube::net::{EgressPolicy, Fabric, FabricConfig, NodeIpam};
 use wkube::resources::Scheme;
-use wkube::stdx::{BoxStream, Clock, Dialer, Shutdown};
+use wkube::stdx::{BoxStream, Clock, Dialer, Metrics, Shutdown};
 use wkube::store::{MemoryStore, StoreOptions};
 
 struct NoDialer;
@@ -113,6 +115,7 @@ impl Cluster {
         let shutdown = Shutdown::new();
         let nodes = LocalNodes::new(shutdown.child());
         let server = ApiServer::start(ApiConfig {
+            metrics: Default::default(),
             store: Arc::new(MemoryStore::new(StoreOptions::default())),
             scheme: Arc::new(Scheme::builtin()),
             dialer: Arc::new(NoDialer),
@@ -154,6 +157,7 @@ impl Cluster {
             capacity: CAPACITY,
             labels: BTreeMap::new(),
             shutdown: shutdown.clone(),
+            metrics: KubeletMetrics::new(&Metrics::default(), &self.nodes),
         })
         .await
         .unwrap();
