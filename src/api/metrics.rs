@@ -161,13 +161,16 @@ fn by_resource(cache: &Weak<Cache>, count: fn(&Counts) -> usize) -> Samples {
         .collect()
 }
 
+/// Name, help, and which figure of the store it is.
+type OfStore = (&'static str, &'static str, fn(&StoreStats) -> u64);
+
 /// Enters the figures of the store.
 fn register_store(all: &Metrics, store: &Arc<dyn Store>) {
     let read = |figure: fn(&StoreStats) -> u64| {
         let store = Arc::downgrade(store);
         move || store.upgrade().map_or(0, |store| figure(&store.stats())) as f64
     };
-    let gauges: [(&str, &str, fn(&StoreStats) -> u64); 5] = [
+    let gauges: [OfStore; 5] = [
         (
             "wkube_store_revision",
             "Revision of the last write",
@@ -191,7 +194,7 @@ fn register_store(all: &Metrics, store: &Arc<dyn Store>) {
     for (name, help, figure) in gauges {
         all.gauge(name, help, read(figure));
     }
-    let counts: [(&str, &str, fn(&StoreStats) -> u64); 4] = [
+    let counts: [OfStore; 4] = [
         (
             "wkube_store_writes",
             "Writes that were made visible",

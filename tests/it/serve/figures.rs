@@ -10,10 +10,15 @@ async fn every_room_tells_its_figures() {
     let server = Server::start(folder.path(), &["--mock-runtime", "--nodes", "2"]);
     let pod = folder.path().join("pod.yaml");
     let text = "{apiVersion: v1, kind: Pod, metadata: {name: p}, \
-                spec: {nodeName: wkube-1, containers: [{name: c, image: 'app:1'}]}}";
+                spec: {nodeName: wkube-1, containers: [{name: c, image: 'app:1'}]}}\n---\n\
+                {apiVersion: v1, kind: Pod, metadata: {name: q}, \
+                spec: {nodeSelector: {kubernetes.io/hostname: wkube-1}, \
+                containers: [{name: c, image: 'app:1'}]}}\n";
     std::fs::write(&pod, text).unwrap();
     server.ok(WKUBE, &["apply", "-f", pod.to_str().unwrap()]);
-    server.until(WKUBE, &["get", "pods"], |text| text.contains("Running"));
+    server.until(WKUBE, &["get", "pods"], |text| {
+        text.matches("Running").count() == 2
+    });
     let connection = Connection {
         kubeconfig: Some(server.kubeconfig.clone()),
         ..Connection::default()
@@ -27,7 +32,7 @@ async fn every_room_tells_its_figures() {
     for wanted in [
         "apiserver_request_total{verb=\"POST\"",
         "apiserver_request_duration_seconds_bucket{",
-        "apiserver_storage_objects{resource=\"pods\"} 1.0",
+        "apiserver_storage_objects{resource=\"pods\"} 2.0",
         "apiserver_registered_watchers{resource=\"pods\"}",
         "apiserver_storage_size_bytes ",
         "wkube_store_revision ",
@@ -35,18 +40,18 @@ async fn every_room_tells_its_figures() {
         "wkube_store_fsyncs_total ",
         "wkube_store_written_bytes_total ",
         "wkube_store_watchers ",
-        "scheduler_schedule_attempts_total",
+        "scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"scheduled\"} 1",
         "scheduler_pending_pods{queue=\"unschedulable\"} 0",
         "scheduler_scheduling_attempt_duration_seconds",
         "workqueue_adds_total{name=\"namespace-controller\"}",
         "workqueue_depth{name=\"serviceaccount-controller\"} 0",
         "rest_client_requests_total{code=\"201\",host=\"in-process\",method=\"POST\"}",
         "kubelet_running_pods{node=\"wkube-0\"} 0",
-        "kubelet_running_pods{node=\"wkube-1\"} 1",
-        "kubelet_running_containers{container_state=\"running\",node=\"wkube-1\"} 1",
-        "kubelet_started_pods_total{node=\"wkube-1\"} 1",
-        "kubelet_pod_start_duration_seconds_count{node=\"wkube-1\"} 1",
-        "wkube_net_pods 1",
+        "kubelet_running_pods{node=\"wkube-1\"} 2",
+        "kubelet_running_containers{container_state=\"running\",node=\"wkube-1\"} 2",
+        "kubelet_started_pods_total{node=\"wkube-1\"} 2",
+        "kubelet_pod_start_duration_seconds_count{node=\"wkube-1\"} 2",
+        "wkube_net_pods 2",
         "wkube_net_bytes_total{direction=\"sent\"}",
         "process_resident_memory_bytes ",
         "process_open_fds ",
@@ -63,9 +68,9 @@ async fn every_room_tells_its_figures() {
     once.dedup();
     assert_eq!(once.len(), names.len(), "a name is there twice: {names:?}");
     let one = read("/api/v1/nodes/wkube-1/proxy/metrics").await;
-    assert!(one.contains("\nkubelet_running_pods 1"), "{one}");
+    assert!(one.contains("\nkubelet_running_pods 2"), "{one}");
     assert!(
-        one.contains("\nkubelet_started_containers_total 1"),
+        one.contains("\nkubelet_started_containers_total 2"),
         "{one}"
     );
     assert!(!one.contains("wkube-0"), "{one}");
