@@ -1,6 +1,7 @@
 //! Tasks of the project that are no part of the product: `cargo xtask TASK`. One file a task, one
 //! line in `TASKS`.
 
+mod bench;
 mod guests;
 
 use std::process::ExitCode;
@@ -12,11 +13,18 @@ type Task = (
     fn(&[String]) -> Result<(), String>,
 );
 
-const TASKS: &[Task] = &[(
-    "guests",
-    "build the guests of the examples and the tests; --check compares",
-    guests::task,
-)];
+const TASKS: &[Task] = &[
+    (
+        "bench",
+        "measure against the peers, into docs/benchmarks.md; --quick only shows",
+        bench::task,
+    ),
+    (
+        "guests",
+        "build the guests of the examples and the tests; --check compares",
+        guests::task,
+    ),
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,83 @@
+//! What `cargo xtask bench` measures wkube against, and what drives both while they are measured: a
+//! program of its own, so that neither wkube nor xtask links what only a measurement needs.
+//!
+//! Prints its findings as lines `NAME VALUE` on standard output. One file a subcommand.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "measuring is about the machine's own clock"
+)]
+
+mod args;
+mod client;
+mod embed;
+mod pods;
+mod process;
+mod start;
+
+use args::Args;
+use std::process::ExitCode;
+
+/// Why a measurement could not be made.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A subcommand: its name, what it is for, and what runs.
+type Command = (&'static str, &'static str, fn(&Args) -> Result<(), Failure>);
+
+const COMMANDS: &[Command] = &[
+    (
+        "start",
+        "--url URL -- COMMAND...: from exec to the first 200 of URL",
+        start::command,
+    ),
+    (
+        "pod",
+        "--kubeconfig FILE --count N: one pod after the other, from request to Ready",
+        pods::one_at_a_time,
+    ),
+    (
+        "pods",
+        "--kubeconfig FILE --count N --seconds N: many pods, to all Ready",
+        pods::many,
+    ),
+    (
+        "ask",
+        "--kubeconfig FILE --count N: one request to each of the pods",
+        pods::ask,
+    ),
+    (
+        "run",
+        "CODE -- ARGS...: a component as a process of its own, on kernel sockets",
+        process::command,
+    ),
+    (
+        "processes",
+        "CODE --count N -- ARGS...: one such process after the other, to its first line",
+        process::many,
+    ),
+    (
+        "touched",
+        "CODE -- ARGS...: the linear memory that such a guest holds when it waits",
+        process::touched,
+    ),
+];
+
+fn main() -> ExitCode {
+    let all: Vec<String> = std::env::args().skip(1).collect();
+    let name = all.first().map(String::as_str).unwrap_or_default();
+    let Some((_, _, run)) = COMMANDS.iter().find(|(command, ..)| *command == name) else {
+        eprintln!("usage: wkube-peers COMMAND");
+        for (command, what, _) in COMMANDS {
+            eprintln!("  {command:<8} {what}");
+        }
+        return ExitCode::from(2);
+    };
+    let run = Args::parse(all.get(1..).unwrap_or_default()).and_then(|args| run(&args));
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("wkube-peers {name}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
