@@ -2,7 +2,9 @@
 //! line in `TASKS`.
 
 mod bench;
+mod cargo;
 mod guests;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,11 @@ const TASKS: &[Task] = &[
         "guests",
         "build the guests of the examples and the tests; --check compares",
         guests::task,
+    ),
+    (
+        "soak",
+        "the crash tests for long, each round with another seed",
+        soak::task,
     ),
 ];
 

@@ -3,6 +3,8 @@
 
 use crate::server::{SIMPLE_POD, Server, WKUBE};
 use futures::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -64,6 +66,13 @@ async fn write(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_no_revision_comes_twice() {
+    for seed in super::seeds("kill", [0]) {
+        kills(seed).await;
+    }
+}
+
+async fn kills(seed: u64) {
+    let rng = &mut StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().unwrap();
     let (mut kept, mut highest): (Vec<String>, u64) = (Vec::new(), 0);
     for round in 0..KILLS {
@@ -81,20 +90,21 @@ async fn nothing_acknowledged_is_lost_and_no_revision_comes_twice() {
         for name in &kept {
             assert!(
                 names.contains(name.as_str()),
-                "round {round}: {name} was acknowledged"
+                "seed {seed}, round {round}: {name} was acknowledged"
             );
         }
         let at: u64 = list.metadata.resource_version.parse().unwrap();
         assert!(
             at >= highest,
-            "round {round}: revision {at} after {highest}"
+            "seed {seed}, round {round}: revision {at} after {highest}"
         );
         let done = Arc::new(AtomicU64::new(0));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| tokio::spawn(write(client.clone(), round, writer, done.clone())))
             .collect();
         // A different moment each round: after so many writes, wherever the others then are.
-        while done.load(Relaxed) < 1 + round * 7 % 23 {
+        let writes = rng.random_range(1..24);
+        while done.load(Relaxed) < writes {
             assert!(
                 writers.iter().any(|writer| !writer.is_finished()),
                 "nobody writes any more"
@@ -105,7 +115,7 @@ async fn nothing_acknowledged_is_lost_and_no_revision_comes_twice() {
         for (name, at) in join_all(writers).await.into_iter().flat_map(Result::unwrap) {
             assert!(
                 at > highest || round == 0,
-                "round {round}: revision {at} came again"
+                "seed {seed}, round {round}: revision {at} came again"
             );
             kept.push(name);
         }

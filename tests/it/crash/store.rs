@@ -152,7 +152,7 @@ async fn goes_on(store: &RedbStore, told: u64) {
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_power_cuts() {
-    for seed in SEEDS {
+    for seed in super::seeds("power", SEEDS) {
         run(seed).await;
     }
 }

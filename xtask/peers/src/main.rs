@@ -11,9 +11,14 @@
 mod args;
 mod client;
 mod embed;
+mod handler;
+mod load;
+mod metrics;
+mod net;
 mod pods;
 mod process;
 mod start;
+mod updates;
 
 use args::Args;
 use std::process::ExitCode;
@@ -59,6 +64,31 @@ const COMMANDS: &[Command] = &[
         "touched",
         "CODE -- ARGS...: the linear memory that such a guest holds when it waits",
         process::touched,
+    ),
+    (
+        "http",
+        "CODE --port N: a wasi:http component under bare wasmtime and hyper",
+        handler::command,
+    ),
+    (
+        "load",
+        "--address ADDRESS --seconds N: requests, as many as are answered",
+        load::command,
+    ),
+    (
+        "net",
+        "CODE SERVER CLIENT -- ARGS...: two guests that talk over kernel sockets",
+        net::command,
+    ),
+    (
+        "updates",
+        "--kubeconfig FILE --count N: one object changed again and again",
+        updates::command,
+    ),
+    (
+        "metric",
+        "NAME --kubeconfig FILE: the sum of a metric's values",
+        metrics::command,
     ),
 ];
 

@@ -13,7 +13,6 @@ pub(super) enum Aim {
     /// wkube's divided by the peer's, at most this.
     RatioAtMost(f64),
     /// wkube's divided by the peer's, at least this.
-    #[allow(dead_code, reason = "the next measurements use it")]
     RatioAtLeast(f64),
 }
 

@@ -1,6 +1,7 @@
 //! What every measurement needs: the two programs, built for release together; a folder that goes
 //! afterwards; peers that are fetched once and kept in the user's cache.
 
+use crate::cargo::cargo;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -19,7 +20,6 @@ pub(super) struct Lab {
     pub(super) wkube: PathBuf,
     pub(super) peers: PathBuf,
     pub(super) quick: bool,
-    #[allow(dead_code, reason = "the measurement of the idle server uses it")]
     pub(super) idle_minutes: u64,
     /// The number of the run under way.
     pub(super) run: usize,
@@ -210,17 +210,7 @@ fn target(root: &Path) -> PathBuf {
 
 /// Both programs in one build, so that what they share is compiled once and with the same features.
 fn build(root: &Path) -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    // What `cargo run` tells xtask about itself; build scripts that look at it would run again.
-    for (name, _) in std::env::vars_os() {
-        let word = name.to_string_lossy();
-        let ours = word.starts_with("CARGO_PKG_") || word.starts_with("CARGO_MANIFEST_");
-        if ours || word == "LD_LIBRARY_PATH" {
-            build.env_remove(&name);
-        }
-    }
-    let status = build
+    let status = cargo()
         .args(["build", "--release", "-p", "wkube", "-p", "wkube-peers"])
         .current_dir(root)
         .status()

@@ -5,8 +5,11 @@
 //! Links nothing: what needs a crate is in the program `wkube-peers` (`xtask/peers`).
 
 mod figure;
+mod http;
+mod idle;
 mod lab;
 mod machine;
+mod net;
 mod pod;
 mod report;
 mod scale;
@@ -31,7 +34,14 @@ struct Bench {
 }
 
 /// All measurements, in the order in which they are made and written.
-const BENCHES: &[Bench] = &[start::BENCH, pod::BENCH, scale::BENCH];
+const BENCHES: &[Bench] = &[
+    start::BENCH,
+    pod::BENCH,
+    scale::BENCH,
+    http::BENCH,
+    net::BENCH,
+    idle::BENCH,
+];
 
 /// What was asked for.
 struct Options {

@@ -1,9 +1,14 @@
 //! `wkube serve` under measurement, and what the kernel tells of a process.
 
-use super::lab::{Folder, Lab, Running};
+use super::lab::{Folder, Lab, Running, pause};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+/// How often a server is asked for what it should come to, and how long it may take between.
+const ASKS_MAX: usize = 600;
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A running server; gone with its guard, and its data directory with it.
 pub(super) struct Server {
@@ -60,6 +65,53 @@ impl Server {
         self.data.path().join("kubeconfig")
     }
 
+    /// Runs a client verb that must succeed; what it printed.
+    pub(super) fn wkube(&self, lab: &Lab, args: &[&str]) -> Result<String, String> {
+        let output = Command::new(&lab.wkube)
+            .args(args)
+            .env("KUBECONFIG", self.kubeconfig())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("wkube: {error}"))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let why = String::from_utf8_lossy(&output.stderr);
+        Err(format!("wkube {}: {why}", args.join(" ")))
+    }
+
+    /// Asks again and again until the answer is one of the words of `wanted`.
+    pub(super) fn until(&self, lab: &Lab, args: &[&str], wanted: &str) -> Result<(), String> {
+        let mut last = String::new();
+        for _ in 0..ASKS_MAX {
+            last = self.wkube(lab, args)?;
+            if wanted.split(' ').any(|word| word == last.trim()) {
+                return Ok(());
+            }
+            pause(ASK_AGAIN);
+        }
+        let what = args.join(" ");
+        Err(format!("wkube {what}: {last:?} and never {wanted:?}"))
+    }
+
+    /// Applies a manifest.
+    pub(super) fn apply(&self, lab: &Lab, manifest: &str) -> Result<(), String> {
+        let path = self.data.path().join("bench.yaml");
+        std::fs::write(&path, manifest).map_err(|error| error.to_string())?;
+        let path = path.to_string_lossy();
+        self.wkube(lab, &["apply", "-f", &path]).map(drop)
+    }
+
+    /// Makes an image that this server finds.
+    pub(super) fn image(&self, lab: &Lab, name: &str, wasm: &Path) -> Result<(), String> {
+        let (data, wasm) = (self.data.path().to_string_lossy(), wasm.to_string_lossy());
+        self.wkube(
+            lab,
+            &["image", "--data-dir", &data, "build", "-t", name, &wasm],
+        )
+        .map(drop)
+    }
+
     /// The compiled code of the only module that has run here.
     pub(super) fn only_code(&self) -> Result<PathBuf, String> {
         let folder = self.data.path().join("compiled");
@@ -86,7 +138,6 @@ pub(super) struct Usage {
     /// Bytes of memory that it holds now.
     pub(super) resident_bytes: f64,
     /// Bytes that it had written to disks.
-    #[allow(dead_code, reason = "the measurement of the idle server uses it")]
     pub(super) written_bytes: f64,
 }
 

@@ -77,6 +77,10 @@ fn main() {
             let length = socket.recv(&mut buffer).unwrap();
             println!("answer {}", String::from_utf8_lossy(&buffer[..length]));
         }
+        "pong" => pong(arg(2)),
+        "ping" => ping(arg(2), arg(3).parse().unwrap(), arg(4).parse().unwrap()),
+        "sink" => sink(arg(2)),
+        "pour" => pour(arg(2), arg(3).parse().unwrap(), arg(4).parse().unwrap()),
         "resolve" => {
             use std::net::ToSocketAddrs;
             match arg(2).to_socket_addrs() {
@@ -112,6 +116,74 @@ fn files(folder: &str) {
 
 fn bound(address: &str) -> TcpListener {
     TcpListener::bind(address).unwrap()
+}
+
+/// One client whose bytes come back; for measurements.
+fn pong(address: &str) {
+    let listener = bound(address);
+    println!("listening");
+    let (mut client, _) = listener.accept().unwrap();
+    let mut buffer = [0; 65_536];
+    loop {
+        match client.read(&mut buffer).unwrap() {
+            0 => return,
+            length => client.write_all(&buffer[..length]).unwrap(),
+        }
+    }
+}
+
+/// Round trips of so many bytes; prints the seconds that they took.
+fn ping(address: &str, bytes: usize, rounds: usize) {
+    let mut stream = connected(address);
+    let (out, mut back) = (vec![7; bytes], vec![0; bytes]);
+    let began = std::time::Instant::now();
+    for _ in 0..rounds {
+        stream.write_all(&out).unwrap();
+        stream.read_exact(&mut back).unwrap();
+    }
+    println!("seconds {:.6}", began.elapsed().as_secs_f64());
+}
+
+/// One client whose bytes are counted; it is told how many when it has no more.
+fn sink(address: &str) {
+    let listener = bound(address);
+    println!("listening");
+    let (mut client, _) = listener.accept().unwrap();
+    let mut buffer = vec![0; 65_536];
+    let mut total = 0u64;
+    loop {
+        match client.read(&mut buffer).unwrap() {
+            0 => break,
+            length => total += length as u64,
+        }
+    }
+    client.write_all(&total.to_le_bytes()).unwrap();
+}
+
+/// Sends so many pieces of so many bytes; prints the seconds until the other side has them all.
+fn pour(address: &str, bytes: usize, pieces: usize) {
+    let mut stream = connected(address);
+    let piece = vec![7; bytes];
+    let began = std::time::Instant::now();
+    for _ in 0..pieces {
+        stream.write_all(&piece).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut total = [0; 8];
+    stream.read_exact(&mut total).unwrap();
+    assert_eq!(u64::from_le_bytes(total), (bytes * pieces) as u64);
+    println!("seconds {:.6}", began.elapsed().as_secs_f64());
+}
+
+/// A connection to somebody who may not listen yet.
+fn connected(address: &str) -> TcpStream {
+    for _ in 0..1_000 {
+        if let Ok(stream) = TcpStream::connect(address) {
+            return stream;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("nobody listens at {address}");
 }
 
 fn open_sockets() {
