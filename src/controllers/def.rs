@@ -4,6 +4,7 @@ use crate::client::{Client, ClientError};
 use crate::meta::{Object, ObjectKey};
 use crate::stdx::Clock;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// What a reconciler works with. Cheap to clone.
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
+    /// When the controllers started: what was before, nobody saw.
+    pub(crate) started: Timestamp,
 }
 
 /// What a reconciler asks for after it is done.

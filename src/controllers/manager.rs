@@ -2,14 +2,15 @@
 //! come again later. A controller that panics on a key loses that key's turn, not the house.
 
 use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, QueueStats, WorkQueue};
-use crate::controllers::CONTROLLERS;
 use crate::controllers::def::{Context, ControllerDef, Next};
+use crate::controllers::{CONTROLLERS, garbage_collector};
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use crate::stdx::{Clock, Metrics, Samples, Shutdown};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 /// What the controllers are made of.
 pub struct ControllersConfig {
@@ -53,6 +54,7 @@ impl Controllers {
     pub fn start(config: ControllersConfig) -> Self {
         let context = Context {
             client: config.client,
+            started: config.clock.now(),
             clock: config.clock,
         };
         let mut followed = Vec::new();
@@ -85,7 +87,12 @@ impl Controllers {
             }
             queues.push((def.name, queue));
         }
-        register(&config.metrics, queues);
+        let collector = garbage_collector::start(context, &config.shutdown);
+        let mut reads = vec![(garbage_collector::NAME, Arc::new(collector) as ReadStats)];
+        for (name, queue) in queues {
+            reads.push((name, Arc::new(move || queue.stats())));
+        }
+        register(&config.metrics, reads);
         Self { followed }
     }
 
@@ -100,14 +107,17 @@ impl Controllers {
     }
 }
 
+/// Asks a queue what it has done.
+type ReadStats = Arc<dyn Fn() -> QueueStats + Send + Sync>;
+
 /// Enters the figures of the queues, with Kubernetes' names.
-fn register(metrics: &Metrics, queues: Vec<(&'static str, WorkQueue<ObjectKey>)>) {
+fn register(metrics: &Metrics, queues: Vec<(&'static str, ReadStats)>) {
     let read = |figure: fn(QueueStats) -> u64| {
         let queues = queues.clone();
         move || -> Samples {
-            let of = |(name, queue): &(&str, WorkQueue<ObjectKey>)| {
+            let of = |(name, read): &(&str, ReadStats)| {
                 let labels = vec![("name", (*name).to_owned())];
-                (labels, figure(queue.stats()) as f64)
+                (labels, figure(read()) as f64)
             };
             queues.iter().map(of).collect()
         }

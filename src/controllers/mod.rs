@@ -4,14 +4,23 @@
 //! Kubernetes: kube-controller-manager; names are its own.
 
 mod def;
+mod discovery;
+mod garbage_collector;
 mod manager;
 mod namespace;
+mod node_lifecycle;
+mod pod_gc;
 mod service_account;
 
 pub use manager::{Controllers, ControllersConfig};
+pub use node_lifecycle::mark_silent;
 
 use def::ControllerDef;
 
 /// The controllers.
-pub(crate) static CONTROLLERS: &[&ControllerDef] =
-    &[&namespace::CONTROLLER, &service_account::CONTROLLER];
+pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
+    &namespace::CONTROLLER,
+    &node_lifecycle::CONTROLLER,
+    &pod_gc::CONTROLLER,
+    &service_account::CONTROLLER,
+];

@@ -4,10 +4,10 @@
 
 use crate::client::{Client, ClientError, Query};
 use crate::controllers::def::{Context, ControllerDef, Next, Watched};
+use crate::controllers::discovery;
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use futures::FutureExt;
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -101,69 +101,13 @@ async fn empty(
     Ok(listed.items.len())
 }
 
-#[derive(Deserialize)]
-struct Groups {
-    #[serde(default)]
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Group {
-    preferred_version: Version,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Version {
-    group_version: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Resources {
-    group_version: String,
-    #[serde(default)]
-    resources: Vec<Resource>,
-}
-
-#[derive(Deserialize)]
-struct Resource {
-    name: String,
-    #[serde(default)]
-    namespaced: bool,
-    #[serde(default)]
-    verbs: Vec<String>,
-}
-
 /// All resources that can be in a namespace and be deleted from it, custom ones included.
 async fn deletable(client: &Client) -> Result<Vec<GroupVersionResource>, ClientError> {
-    let unreadable = |error: serde_json::Error| ClientError::Decode(error.to_string());
-    let bytes = client.call(Method::GET, "/apis", None).await?;
-    let groups: Groups = serde_json::from_slice(&bytes).map_err(unreadable)?;
-    let mut paths = vec!["/api/v1".to_owned()];
-    paths.extend(
-        groups
-            .groups
-            .iter()
-            .map(|g| format!("/apis/{}", g.preferred_version.group_version)),
-    );
-    let mut found = Vec::new();
-    for path in paths {
-        let bytes = client.call(Method::GET, &path, None).await?;
-        let list: Resources = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        let (group, version) = list
-            .group_version
-            .split_once('/')
-            .unwrap_or(("", &list.group_version));
-        for resource in list.resources {
-            let verb = |wanted: &str| resource.verbs.iter().any(|verb| verb == wanted);
-            if resource.namespaced && verb("deletecollection") && verb("list") {
-                found.push(GroupVersionResource::new(group, version, &resource.name));
-            }
-        }
-    }
-    Ok(found)
+    let served = discovery::resources(client).await?;
+    let own = served.into_iter().filter(|resource| {
+        resource.namespaced && resource.has("deletecollection") && resource.has("list")
+    });
+    Ok(own.map(|resource| resource.gvr).collect())
 }
 
 #[cfg(test)]

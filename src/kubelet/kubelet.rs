@@ -120,10 +120,10 @@ impl Kubelet {
             config.clock.clone(),
         ));
         tokio::select! {
-            uid = reporter.register() => {
+            () = reporter.register() => {
                 let (client, clock) = (config.client.clone(), config.clock.clone());
                 let name = config.node_name.clone();
-                let hold = lease::hold(client, name, uid, clock);
+                let hold = lease::hold(client, name, clock);
                 config.shutdown.spawn_until_stopped(hold);
             }
             () = config.shutdown.stopped() => {

@@ -3,10 +3,11 @@
 //!
 //! Kubernetes: kubelet node lease controller; kube-node-lease.
 
-use crate::client::{Client, ClientError, PatchKind};
+use crate::client::{Client, ClientError, Meta, PatchKind};
 use crate::meta::GroupVersionResource;
 use crate::stdx::{Backoff, Clock};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::time::Duration;
@@ -22,6 +23,12 @@ const RETRY_DELAY_MIN: Duration = Duration::from_millis(200);
 /// The longest wait. Kubernetes: maxBackoff of the lease controller.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(7);
 
+/// What of the node's object is read.
+#[derive(Deserialize)]
+struct NodeUid {
+    metadata: Meta,
+}
+
 fn leases() -> GroupVersionResource {
     GroupVersionResource::new("coordination.k8s.io", "v1", "leases")
 }
@@ -31,11 +38,11 @@ fn micro_time(at: Timestamp) -> String {
 }
 
 /// Holds the lease of `node` for ever; dropped when the node stops.
-pub(super) async fn hold(client: Client, node: String, node_uid: String, clock: Clock) {
+pub(super) async fn hold(client: Client, node: String, clock: Clock) {
     let reset = RETRY_DELAY_MAX.saturating_mul(2);
     let mut backoff = Backoff::new(RETRY_DELAY_MIN, RETRY_DELAY_MAX, reset);
     loop {
-        let wait = match renew(&client, &node, &node_uid, &clock).await {
+        let wait = match renew(&client, &node, &clock).await {
             Ok(()) => {
                 backoff.reset();
                 RENEW_EVERY
@@ -49,12 +56,7 @@ pub(super) async fn hold(client: Client, node: String, node_uid: String, clock: 
     }
 }
 
-async fn renew(
-    client: &Client,
-    node: &str,
-    node_uid: &str,
-    clock: &Clock,
-) -> Result<(), ClientError> {
+async fn renew(client: &Client, node: &str, clock: &Clock) -> Result<(), ClientError> {
     let spec = json!({
         "holderIdentity": node,
         "leaseDurationSeconds": DURATION_SECONDS,
@@ -69,6 +71,11 @@ async fn renew(
         Err(error) if error.is_not_found() => {}
         other => return other.map(|_| ()),
     }
+    // The node's object may be another one than at the start: somebody deleted it, and with it the
+    // lease, and the node registered again.
+    let nodes = GroupVersionResource::new("", "v1", "nodes");
+    let object: NodeUid = client.get(&nodes, "", node).await?;
+    let node_uid = object.metadata.uid;
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -100,13 +100,12 @@ impl NodeReporter {
         }
     }
 
-    /// Makes the node's object, or takes over the one that is there. Tries until it is done;
-    /// returns the object's uid.
-    pub(super) async fn register(&self) -> String {
+    /// Makes the node's object, or takes over the one that is there. Tries until it is done.
+    pub(super) async fn register(&self) {
         let mut backoff = backoff();
         loop {
             match self.try_register().await {
-                Ok(uid) => return uid,
+                Ok(()) => return,
                 Err(error) => {
                     let node = &self.facts.name;
                     tracing::warn!(%node, %error, "the node could not be registered, trying again");
@@ -117,11 +116,7 @@ impl NodeReporter {
         }
     }
 
-    async fn try_register(&self) -> Result<String, ClientError> {
-        let uid = |node: &Value| {
-            let uid = node.pointer("/metadata/uid").and_then(Value::as_str);
-            uid.unwrap_or_default().to_owned()
-        };
+    async fn try_register(&self) -> Result<(), ClientError> {
         let created = self
             .client
             .create::<Value>(&nodes(), "", None, &self.object())
@@ -131,17 +126,15 @@ impl NodeReporter {
                 if node.pointer("/status/conditions").is_none() {
                     self.write_status().await?;
                 }
-                Ok(uid(&node))
+                Ok(())
             }
             Err(error) if error.is_already_exists() => {
                 let patch = json!({"metadata": {"labels": self.labels()}});
                 let at = ("", self.facts.name.as_str());
-                let node: Value = self
-                    .client
-                    .patch(&nodes(), at, "", PatchKind::Merge, &patch)
+                self.client
+                    .patch::<IgnoredAny>(&nodes(), at, "", PatchKind::Merge, &patch)
                     .await?;
-                self.write_status().await?;
-                Ok(uid(&node))
+                self.write_status().await
             }
             Err(error) => Err(error),
         }
@@ -159,7 +152,7 @@ impl NodeReporter {
             }
             let written = match self.write_status().await {
                 // Somebody deleted the node's object while the node lives.
-                Err(error) if error.is_not_found() => self.try_register().await.map(|_| ()),
+                Err(error) if error.is_not_found() => self.try_register().await,
                 other => other,
             };
             match written {

@@ -2,9 +2,10 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{ApiConfig, ApiServer, GROUP_MASTERS, Limits, TokenTable, UserInfo};
-use crate::client::Client;
-use crate::controllers::{Controllers, ControllersConfig};
+use crate::client::{Client, ClientError, Query};
+use crate::controllers::{Controllers, ControllersConfig, mark_silent};
 use crate::kubelet::{EgressEvents, KubeletMetrics, LocalNodes};
+use crate::meta::GroupVersionResource;
 use crate::net::{EgressPolicy, Fabric, FabricConfig};
 use crate::resources::Scheme;
 use crate::sched::{Scheduler, SchedulerConfig};
@@ -14,11 +15,15 @@ use crate::serve::parts::{self, Kept, LeftBehind, SharedByNodes};
 use crate::serve::{ServeConfig, ServeError};
 use crate::stdx::{Clock, Metrics, Shutdown, register_process_metrics};
 use futures::FutureExt;
+use k8s_openapi::api::core::v1::Node;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// The user that the controllers act as.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
 /// A running cluster.
 pub struct Cluster {
@@ -107,12 +112,35 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
     })
 }
 
+/// A node of an earlier start that is not started now is nowhere, before anyone can choose it.
+async fn say_silent_nodes(ground: &Ground<'_>, clients: &Clients) -> Result<(), ServeError> {
+    let user = UserInfo::new(CONTROLLER_MANAGER, &[]);
+    let client = clients.client(user, "kube-controller-manager");
+    let told = |error: ClientError| ServeError::Start(format!("the nodes: {error}"));
+    let all = GroupVersionResource::new("", "v1", "nodes");
+    let all = client.list::<Node>(&all, "", &Query::new()).await;
+    let names = all.map_err(told)?.items.into_iter();
+    let names = names.filter_map(|node| node.metadata.name);
+    for name in names.filter(|name| parts::is_left_out(name, ground.config.nodes)) {
+        tracing::warn!(
+            node = name,
+            "not started (--nodes {}): its pods wait for a start with as many nodes as before, or \
+             go when the node is deleted",
+            ground.config.nodes
+        );
+        mark_silent(&client, &name, ground.clock.now())
+            .await
+            .map_err(told)?;
+    }
+    Ok(())
+}
+
 /// Starts who acts on the API beside the nodes, each under its own user.
 fn start_control(ground: &Ground<'_>, clients: &Clients) -> (Controllers, Scheduler) {
     let shutdown = &ground.branches.control;
     let component = |user: &str, manager: &str| clients.client(UserInfo::new(user, &[]), manager);
     let controllers = Controllers::start(ControllersConfig {
-        client: component("system:kube-controller-manager", "kube-controller-manager"),
+        client: component(CONTROLLER_MANAGER, "kube-controller-manager"),
         clock: ground.clock.clone(),
         shutdown: shutdown.clone(),
         metrics: ground.metrics.clone(),
@@ -187,6 +215,7 @@ impl Cluster {
 
         // The network and the API server; who acts on it; the nodes.
         let world = start_world(&ground).await?;
+        say_silent_nodes(&ground, &world.clients).await?;
         let (controllers, scheduler) = start_control(&ground, &world.clients);
         start_nodes(&ground, &world).await?;
         if !(scheduler.ready().await && controllers.ready().await) {

@@ -25,6 +25,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What the names of nodes begin with; their number follows.
+const NODE_PREFIX: &str = "wkube-";
 /// The user of the admin's kubeconfig.
 pub(crate) const ADMIN: &str = "kubernetes-admin";
 /// The pods' addresses; each node has a /20 of it.
@@ -214,7 +216,7 @@ pub(crate) async fn start_nodes(
 ) -> Result<(), ServeError> {
     let mut starting = Vec::new();
     for number in 0..config.nodes {
-        let name = format!("wkube-{number}");
+        let name = format!("{NODE_PREFIX}{number}");
         let user = UserInfo::new(&format!("system:node:{name}"), &[GROUP_NODES]);
         starting.push(Kubelet::start(KubeletConfig {
             client: shared.clients.client(user, "kubelet"),
@@ -241,6 +243,13 @@ pub(crate) async fn start_nodes(
         nodes.add(kubelet);
     }
     Ok(())
+}
+
+/// Whether a node is one of a server of this kind, and beyond the first `count`.
+pub(crate) fn is_left_out(name: &str, count: usize) -> bool {
+    let number = name.strip_prefix(NODE_PREFIX);
+    let number = number.and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|number| number >= count && *name == format!("{NODE_PREFIX}{number}"))
 }
 
 fn node_ipam(number: usize) -> Result<Arc<NodeIpam>, ServeError> {

@@ -3,6 +3,7 @@
 
 mod figures;
 mod nodes;
+mod owners;
 mod stops;
 
 use crate::server::WKUBE;
