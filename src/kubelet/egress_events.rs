@@ -31,10 +31,7 @@ impl NetEvents for EgressEvents {
         let Some((kubelet, entry)) = found else {
             return;
         };
-        let message = format!(
-            "Connection to {destination} refused: {rule}. `wkube serve --egress` grants what pods \
-             may reach outside the cluster"
-        );
+        let message = format!("Connection to {destination} refused: {rule}");
         let kind = EventType::Warning;
         let node = kubelet.node();
         node.event(&entry.pod(), "", kind, "EgressDenied", message);

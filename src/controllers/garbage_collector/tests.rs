@@ -59,7 +59,7 @@ fn delete(propagation: &'static str, unblock: bool) -> Plan {
 fn who_has_lost_all_owners_goes_and_who_has_one_stays() {
     let owner = live("owner", &[]);
     let both = live("x", &["owner", "gone"]);
-    assert_eq!(decide(&[owner.clone()], "owner"), Plan::Nothing);
+    assert_eq!(decide(std::slice::from_ref(&owner), "owner"), Plan::Nothing);
     assert_eq!(
         decide(&[owner.clone(), live("x", &["owner"])], "x"),
         Plan::Nothing

@@ -69,7 +69,9 @@ impl Strategy for NodeStrategy {
     fn validate(&self, node: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let (spec, status) = (At::of(node, "spec"), At::of(node, "status"));
-        taints(&spec.field("taints"), &mut errors);
+        // Kubernetes names the taints as if they were metadata.
+        let spec_taints = spec.field("taints");
+        taints(&At::root(spec_taints.value, "metadata.taints"), &mut errors);
         for list in ["capacity", "allocatable"] {
             let list = status.field(list);
             for (name, value) in list.entries() {
