@@ -1,3 +1,5 @@
+//! The garbage collector's pure half: graphs of a few objects, and what is to be done about them.
+
 use super::graph::{Followed, Graph, Node};
 use super::plan::{Existence, Plan, plan};
 use crate::controllers::discovery::{self, Served};

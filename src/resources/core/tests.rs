@@ -225,7 +225,7 @@ fn nodes_and_namespaces() {
     node.set(&["spec", "taints"], taints);
     assert_eq!(
         def("Node").validate(&node)[0].to_string(),
-        "spec.taints[0].effect: Unsupported value: \"Maybe\": supported values: \"NoExecute\", \
+        "metadata.taints[0].effect: Unsupported value: \"Maybe\": supported values: \"NoExecute\", \
          \"NoSchedule\", \"PreferNoSchedule\""
     );
     let old = stored("Namespace", json!({"metadata": {"name": "a"}}));
