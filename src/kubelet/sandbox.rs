@@ -5,7 +5,7 @@ use crate::kubelet::node::Node;
 use crate::kubelet::pod_spec;
 use crate::net::{HostPort, HostPorts, PodNet, PodNetConfig, Protocol};
 use k8s_openapi::api::core::v1::{ContainerPort, Pod};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// A pod's network, and its doors, which close when they are dropped.
@@ -54,23 +54,35 @@ pub(super) fn prepare(node: &Node, pod: &Pod, wanted: &[IpAddr]) -> Result<Sandb
     })
 }
 
+/// The addresses of the host at which a port is to be open, each with the pod's address behind it.
+/// Without a `hostIP` those are all of the host's, of each family that the pod has.
+fn doors(pod: &[IpAddr], host_ip: &str) -> Result<Vec<(IpAddr, IpAddr)>, String> {
+    let of_family = |v4: bool| pod.iter().copied().find(|ip| ip.is_ipv4() == v4);
+    let first = || pod.first().copied().ok_or("the pod has no address");
+    if !host_ip.is_empty() {
+        let host: IpAddr = host_ip
+            .parse()
+            .map_err(|_| format!("hostIP {host_ip:?} is not an address"))?;
+        let behind = of_family(host.is_ipv4()).map_or_else(first, Ok)?;
+        return Ok(vec![(host, behind)]);
+    }
+    let v4 = of_family(true).map_or_else(first, Ok)?;
+    let mut all = vec![(Ipv4Addr::UNSPECIFIED.into(), v4)];
+    if let Some(v6) = of_family(false) {
+        all.push((Ipv6Addr::UNSPECIFIED.into(), v6));
+    }
+    Ok(all)
+}
+
 /// Opens the pod's doors on the host; all or none.
 pub(super) async fn open_host_ports(
     node: &Node,
     pod: &Pod,
     mut parts: SandboxParts,
 ) -> Result<SandboxParts, String> {
-    let Some(address) = parts.net.addresses().first().copied() else {
-        return Err("the pod has no address".to_owned());
-    };
     let mut ports = Vec::new();
     for (port, host_port) in host_ports(pod) {
-        let host_ip = match port.host_ip.as_deref().unwrap_or_default() {
-            "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            text => text
-                .parse()
-                .map_err(|_| format!("hostIP {text:?} is not an address"))?,
-        };
+        let host_ip = port.host_ip.as_deref().unwrap_or_default();
         let protocol = match port.protocol.as_deref().unwrap_or("TCP") {
             "UDP" => Protocol::Udp,
             "TCP" => Protocol::Tcp,
@@ -78,9 +90,21 @@ pub(super) async fn open_host_ports(
         };
         let inside = u16::try_from(port.container_port)
             .map_err(|_| format!("containerPort {} is not a port", port.container_port))?;
-        let fabric = &node.fabric;
-        let door = HostPorts::bind(fabric, host_ip, host_port, protocol, address, inside);
-        ports.push(door.await.map_err(|error| error.to_string())?);
+        for (host, behind) in doors(parts.net.addresses(), host_ip)? {
+            let fabric = &node.fabric;
+            match HostPorts::bind(fabric, host, host_port, protocol, behind, inside).await {
+                Ok(door) => ports.push(door),
+                // A host without IPv6 has no clients of it either.
+                Err(error)
+                    if host.is_ipv6()
+                        && host_ip.is_empty()
+                        && error.kind() != std::io::ErrorKind::AddrInUse =>
+                {
+                    tracing::debug!(%error, "no host port for IPv6");
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
     }
     parts._ports = ports;
     Ok(parts)

@@ -86,7 +86,7 @@ pub(super) async fn from_pod(
     match destination {
         Destination::Pod(target) => to_listener(&fabric, target.stack(), end, timeout).await,
         Destination::Nowhere => Err(NetError::HostUnreachable(to)),
-        Destination::Node => match fabric.door_at(Protocol::Tcp, to.port()) {
+        Destination::Node => match fabric.door_at(Protocol::Tcp, to) {
             Some((target, at)) => {
                 // The pod behind a host port sees itself at its own address.
                 to_listener_at(&fabric, target.stack(), end, at, timeout).await

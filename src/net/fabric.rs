@@ -80,10 +80,13 @@ struct Pods {
     by_id: HashMap<String, Arc<PodNet>>,
 }
 
+/// A protocol, a port of the node, and whether it is the one of its IPv6 address.
+type DoorKey = (Protocol, u16, bool);
+
 /// What host ports lead to.
 #[derive(Default)]
 struct Doors {
-    ports: HashMap<(Protocol, u16), SocketAddr>,
+    ports: HashMap<DoorKey, SocketAddr>,
     /// By the pod's address and what it knows the client of a UDP door as.
     flows: HashMap<(SocketAddr, SocketAddr), DoorAnswer>,
 }
@@ -286,9 +289,10 @@ impl Fabric {
     pub(super) fn door_at(
         &self,
         protocol: Protocol,
-        port: u16,
+        node: SocketAddr,
     ) -> Option<(Arc<PodNet>, SocketAddr)> {
-        let at = *self.doors.read().ports.get(&(protocol, port))?;
+        let key = (protocol, node.port(), node.is_ipv6());
+        let at = *self.doors.read().ports.get(&key)?;
         let pod = self.pods.read().by_ip.get(&at.ip()).cloned()?;
         Some((pod, at))
     }
@@ -324,13 +328,15 @@ impl Fabric {
 
     /// Pods reach the door at the node's address as well.
     pub(super) fn add_door(&self, protocol: Protocol, port: u16, target: SocketAddr) {
-        self.doors.write().ports.insert((protocol, port), target);
+        let key = (protocol, port, target.is_ipv6());
+        self.doors.write().ports.insert(key, target);
     }
 
     pub(super) fn remove_door(&self, protocol: Protocol, port: u16, target: SocketAddr) {
         let mut doors = self.doors.write();
-        if doors.ports.get(&(protocol, port)) == Some(&target) {
-            doors.ports.remove(&(protocol, port));
+        let key = (protocol, port, target.is_ipv6());
+        if doors.ports.get(&key) == Some(&target) {
+            doors.ports.remove(&key);
         }
     }
 

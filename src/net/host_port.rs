@@ -14,11 +14,12 @@ use super::rules::Protocol;
 use super::splice::splice;
 use super::udp::UdpSocket;
 use bytes::Bytes;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -37,7 +38,9 @@ pub struct HostPort {
 
 impl HostPorts {
     /// Opens `host_ip:host_port` (port 0 takes a free one) and carries what comes to
-    /// `pod:container_port`. Only clients are refused while nobody listens there, the door stays.
+    /// `pod:container_port`, or where nobody is at that address of the pod, to its address of the
+    /// other family. Only clients are refused while nobody listens there, the door stays. A door
+    /// of an IPv6 address lets in no IPv4.
     pub async fn bind(
         fabric: &Arc<Fabric>,
         host_ip: IpAddr,
@@ -48,6 +51,7 @@ impl HostPorts {
     ) -> Result<HostPort, NetError> {
         let address = SocketAddr::new(host_ip, host_port);
         let target = SocketAddr::new(pod, container_port);
+        let other = other_family(fabric, target);
         let wrong = |error: io::Error| NetError::HostPort {
             address,
             protocol: protocol.name(),
@@ -57,15 +61,16 @@ impl HostPorts {
         let door = Door {
             fabric: fabric.clone(),
             target,
+            other,
         };
         let (local, task) = match protocol {
             Protocol::Tcp => {
-                let listener = TcpListener::bind(address).await.map_err(wrong)?;
+                let listener = listen(address).await.map_err(wrong)?;
                 let local = listener.local_addr().map_err(wrong)?;
                 (local, tokio::spawn(door.serve_tcp(listener)))
             }
             Protocol::Udp => {
-                let socket = tokio::net::UdpSocket::bind(address).await.map_err(wrong)?;
+                let socket = bind_udp(address).await.map_err(wrong)?;
                 let local = socket.local_addr().map_err(wrong)?;
                 (local, tokio::spawn(door.serve_udp(Arc::new(socket))))
             }
@@ -81,6 +86,41 @@ impl HostPorts {
             task: task.abort_handle(),
         })
     }
+}
+
+/// The same port at the pod's address of the other family.
+fn other_family(fabric: &Fabric, target: SocketAddr) -> Option<SocketAddr> {
+    let Destination::Pod(pod) = fabric.resolve_destination(target) else {
+        return None;
+    };
+    let mut all = pod.addresses().iter();
+    let other = all.find(|ip| ip.is_ipv4() != target.is_ipv4());
+    other.map(|ip| SocketAddr::new(*ip, target.port()))
+}
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.is_ipv4() {
+        return TcpListener::bind(address).await;
+    }
+    let socket = TcpSocket::new_v6()?;
+    rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn bind_udp(address: SocketAddr) -> io::Result<tokio::net::UdpSocket> {
+    if address.is_ipv4() {
+        return tokio::net::UdpSocket::bind(address).await;
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
+    rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    tokio::net::UdpSocket::from_std(socket.into())
 }
 
 fn reason(error: &io::Error) -> String {
@@ -112,6 +152,8 @@ impl Drop for HostPort {
 struct Door {
     fabric: Arc<Fabric>,
     target: SocketAddr,
+    /// Where to go if nobody is at the target.
+    other: Option<SocketAddr>,
 }
 
 impl Door {
@@ -126,7 +168,8 @@ impl Door {
             };
             match listener.accept().await {
                 Ok((stream, client)) => {
-                    let carried = carry(self.fabric.clone(), stream, client, self.target);
+                    let targets = (self.target, self.other);
+                    let carried = carry(self.fabric.clone(), stream, client, targets);
                     tokio::spawn(async move {
                         carried.await;
                         drop((place, share));
@@ -144,6 +187,7 @@ impl Door {
         let mut flows = Flows {
             fabric: self.fabric.clone(),
             target: self.target,
+            other: self.other,
             by_client: HashMap::new(),
         };
         let mut buffer = vec![0; MAX_DATAGRAM];
@@ -156,31 +200,38 @@ impl Door {
                     continue;
                 }
             };
-            let Some(seen) = flows.seen(client, &socket) else {
+            let Some((seen, target)) = flows.seen(client, &socket) else {
                 continue;
             };
-            let Destination::Pod(pod) = self.fabric.resolve_destination(self.target) else {
+            let Destination::Pod(pod) = self.fabric.resolve_destination(target) else {
                 continue;
             };
-            let allowed = self.fabric.allow(
-                Protocol::Udp,
-                None,
-                seen.ip(),
-                Some(pod.identity()),
-                self.target,
-            );
+            let allowed =
+                self.fabric
+                    .allow(Protocol::Udp, None, seen.ip(), Some(pod.identity()), target);
             if allowed.is_ok() {
                 let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-                deliver(pod.stack(), bytes, seen, self.target);
+                deliver(pod.stack(), bytes, seen, target);
             }
         }
     }
 }
 
-async fn carry(fabric: Arc<Fabric>, stream: TcpStream, client: SocketAddr, target: SocketAddr) {
-    let seen = own_address(client, target);
-    let options = ConnectOptions::default();
-    match connect::from_node(&fabric, seen, target, options).await {
+async fn carry(
+    fabric: Arc<Fabric>,
+    stream: TcpStream,
+    client: SocketAddr,
+    (target, other): (SocketAddr, Option<SocketAddr>),
+) {
+    let connect = async |target| {
+        let seen = own_address(client, target);
+        connect::from_node(&fabric, seen, target, ConnectOptions::default()).await
+    };
+    let connected = match (connect(target).await, other) {
+        (Err(NetError::Refused(_)), Some(other)) => connect(other).await,
+        (connected, _) => connected,
+    };
+    match connected {
         Ok(conn) => splice(conn, stream, fabric.clock().clone()).await,
         Err(error) => {
             tracing::debug!(%client, %target, %error, "a host port's client is refused");
@@ -200,11 +251,13 @@ fn own_address(client: SocketAddr, target: SocketAddr) -> Option<SocketAddr> {
 struct Flows {
     fabric: Arc<Fabric>,
     target: SocketAddr,
+    other: Option<SocketAddr>,
     by_client: HashMap<SocketAddr, DoorFlow>,
 }
 
 struct DoorFlow {
     seen: SocketAddr,
+    target: SocketAddr,
     last: Instant,
     _lease: Option<PortLease<UdpSocket>>,
 }
@@ -224,21 +277,35 @@ impl DoorAnswer {
 }
 
 impl Flows {
+    /// Where to go: the other address if only that one is listened at.
+    fn choose(&self) -> SocketAddr {
+        let listens = |target: SocketAddr| match self.fabric.resolve_destination(target) {
+            Destination::Pod(pod) => pod.stack().udp.find(target).is_some(),
+            _ => false,
+        };
+        let other = self.other.filter(|other| listens(*other));
+        other
+            .filter(|_| !listens(self.target))
+            .unwrap_or(self.target)
+    }
+
+    /// As whom the pod knows a client, and at which of its addresses.
     fn seen(
         &mut self,
         client: SocketAddr,
         socket: &Arc<tokio::net::UdpSocket>,
-    ) -> Option<SocketAddr> {
+    ) -> Option<(SocketAddr, SocketAddr)> {
         let now = self.fabric.clock().instant();
         if let Some(flow) = self.by_client.get_mut(&client) {
             flow.last = now;
-            return Some(flow.seen);
+            return Some((flow.seen, flow.target));
         }
+        let target = self.choose();
         self.make_room(now);
-        let (seen, lease) = match own_address(client, self.target) {
+        let (seen, lease) = match own_address(client, target) {
             Some(seen) => (seen, None),
             None => {
-                let node = self.fabric.node_address_for(self.target.ip());
+                let node = self.fabric.node_address_for(target.ip());
                 let held = self.fabric.node_stack().udp.hold((node, 0).into());
                 let lease = held.ok()?;
                 (lease.address(), Some(lease))
@@ -248,14 +315,15 @@ impl Flows {
             socket: socket.clone(),
             client,
         };
-        self.fabric.add_door_flow(self.target, seen, answer);
+        self.fabric.add_door_flow(target, seen, answer);
         let flow = DoorFlow {
             seen,
+            target,
             last: now,
             _lease: lease,
         };
         self.by_client.insert(client, flow);
-        Some(seen)
+        Some((seen, target))
     }
 
     /// Forgets who was quiet too long and, if still too many are there, who was quiet longest.
@@ -263,11 +331,11 @@ impl Flows {
         if self.by_client.len() < MAX_DOOR_FLOWS {
             return;
         }
-        let (fabric, target) = (&self.fabric, self.target);
+        let fabric = &self.fabric;
         self.by_client.retain(|_, flow| {
             let keep = now.duration_since(flow.last) < DOOR_FLOW_IDLE;
             if !keep {
-                fabric.remove_door_flow(target, flow.seen);
+                fabric.remove_door_flow(flow.target, flow.seen);
             }
             keep
         });
@@ -278,7 +346,7 @@ impl Flows {
         if let Some(client) = quiet.map(|(client, _)| *client)
             && let Some(flow) = self.by_client.remove(&client)
         {
-            self.fabric.remove_door_flow(self.target, flow.seen);
+            self.fabric.remove_door_flow(flow.target, flow.seen);
         }
     }
 }
@@ -286,7 +354,7 @@ impl Flows {
 impl Drop for Flows {
     fn drop(&mut self) {
         for flow in self.by_client.values() {
-            self.fabric.remove_door_flow(self.target, flow.seen);
+            self.fabric.remove_door_flow(flow.target, flow.seen);
         }
     }
 }

@@ -291,3 +291,41 @@ async fn a_slow_pod_holds_its_client_back_and_memory_is_bounded() {
     let mut buffer = vec![0; 1 << 20];
     assert!(server.read(&mut buffer).await.unwrap() > 0);
 }
+
+#[tokio::test]
+async fn a_host_port_of_either_family_finds_the_family_that_is_listened_at() {
+    for host in ["127.0.0.1", "::1"] {
+        for family in FAMILIES {
+            let net = net();
+            let a = net.pod("a");
+            let listener = a.listen(family.any(80), 8).unwrap();
+            let server = a.udp_bind(family.any(53)).unwrap();
+            // The door knows the pod by the address of its own family.
+            let own = a
+                .addresses()
+                .iter()
+                .find(|ip| ip.is_ipv4() == (host == "127.0.0.1"));
+            let own = *own.unwrap();
+
+            let opened = door(&net, Protocol::Tcp, host, (own, 80).into()).await;
+            let mut client = TcpStream::connect(opened.local()).await.unwrap();
+            client.write_all(b"hello").await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut heard = String::new();
+            let mut conn = listener.accept().await.unwrap();
+            conn.read_to_string(&mut heard).await.unwrap();
+            assert_eq!(heard, "hello");
+
+            let opened = door(&net, Protocol::Udp, host, (own, 53).into()).await;
+            let client = tokio::net::UdpSocket::bind((host, 0)).await.unwrap();
+            client.connect(opened.local()).await.unwrap();
+            client.send(b"ask").await.unwrap();
+            let asked = server.recv_from().await.unwrap();
+            let answer = Bytes::from_static(b"answer");
+            server.try_send_to(answer, Some(asked.from)).unwrap();
+            let mut buffer = [0; 64];
+            let count = client.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..count], b"answer");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! mostly with the mock runtime.
 
 mod figures;
+mod guests;
 mod nodes;
 mod owners;
 mod stops;
