@@ -1,4 +1,5 @@
-//! `updates`: one object changed again and again, by several clients at once.
+//! `updates`: one object changed again and again. By one client: of several, all but one would only
+//! learn that the object has changed meanwhile.
 
 use crate::Failure;
 use crate::args::Args;
@@ -14,7 +15,6 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) fn command(args: &Args) -> Result<(), Failure> {
     let api = Api::of_kubeconfig(&args.get::<PathBuf>("kubeconfig")?)?;
     let count: usize = args.get("count")?;
-    let connections: usize = args.get_or("connections", 16)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -25,22 +25,11 @@ pub(crate) fn command(args: &Args) -> Result<(), Failure> {
         // It may be there from a call before.
         let _ = conn.ask(Method::POST, CONFIG_MAPS, Some(body)).await;
         let began = Instant::now();
-        let mut writers = Vec::new();
-        for first in 0..connections {
-            let api = api.clone();
-            writers.push(tokio::spawn(async move {
-                let mut conn = api.connect().await?;
-                let path = format!("{CONFIG_MAPS}/bench");
-                for number in (first..count).step_by(connections) {
-                    let patch = format!(r#"{{"data":{{"at":"{number} of {count}"}}}}"#);
-                    let body = ("application/merge-patch+json", patch.into());
-                    conn.ask(Method::PATCH, &path, Some(body)).await?;
-                }
-                Ok::<_, Failure>(())
-            }));
-        }
-        for writer in writers {
-            writer.await??;
+        let path = format!("{CONFIG_MAPS}/bench");
+        for number in 0..count {
+            let patch = format!(r#"{{"data":{{"at":"{number} of {count}"}}}}"#);
+            let body = ("application/merge-patch+json", patch.into());
+            conn.ask(Method::PATCH, &path, Some(body)).await?;
         }
         println!("updated_s {:.3}", began.elapsed().as_secs_f64());
         Ok(())

@@ -14,7 +14,7 @@ pub(super) const BENCH: Bench = Bench {
     how: "A durable `wkube serve` with 10 pods of wasm-echo, left alone; memory, processor time and \
           what the kernel wrote for it are read from /proc, the syncs of files from /metrics. What \
           is written is told for ten minutes, whatever `--idle-minutes` says. Then one ConfigMap is \
-          changed 100,000 times by 16 clients at once, on a server of its own.",
+          changed 100,000 times by one client, on a server of its own.",
     shortfall: "",
     run,
 };
