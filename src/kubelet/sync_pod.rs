@@ -194,8 +194,13 @@ impl Worker {
             if self.forgotten {
                 return None;
             }
+            if progress {
+                // Reported is what all that can be done now comes to: what is between would cost a
+                // write, and delay the next one that somebody waits for.
+                continue;
+            }
             let (told, report_wake) = self.report(&pod, now);
-            if !progress && !told {
+            if !told {
                 return earliest(earliest(wake, report_wake), self.delete_retry_at);
             }
         }
