@@ -1,8 +1,7 @@
-//! What every verb shares: the flags that say which cluster, and errors as kubectl words them.
-//! Must not know verbs.
+//! What every verb shares: the flags that say which cluster, and the way to it. Must not know verbs.
 
-use crate::client::{Client, ClientError, Connection, connect};
-use crate::meta::Reason;
+pub(crate) use crate::cli::errors::CliError;
+use crate::client::{Client, Connection, connect};
 use crate::serve::default_data_dir;
 use std::path::PathBuf;
 
@@ -83,53 +82,5 @@ impl GlobalArgs {
             namespace_asked: self.namespace.is_some(),
             kube,
         })
-    }
-}
-
-/// What a verb fails with: the whole text for stderr, and the exit code.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub(crate) struct CliError {
-    /// As it is printed.
-    pub(crate) text: String,
-    /// The exit code.
-    pub(crate) code: u8,
-}
-
-impl CliError {
-    /// `error: what`, exit code 1.
-    pub(crate) fn new(what: impl std::fmt::Display) -> Self {
-        Self {
-            text: format!("error: {what}"),
-            code: 1,
-        }
-    }
-
-    /// `error: what`, with an exit code of its own.
-    pub(crate) fn with_code(what: impl std::fmt::Display, code: u8) -> Self {
-        Self {
-            text: format!("error: {what}"),
-            code,
-        }
-    }
-}
-
-impl From<ClientError> for CliError {
-    /// As kubectl words what the server refused.
-    fn from(error: ClientError) -> Self {
-        let text = match &error {
-            ClientError::Api(api) => match api.reason {
-                Reason::Unauthorized => {
-                    "error: You must be logged in to the server (Unauthorized)".to_owned()
-                }
-                // kubectl: the whole message with its field errors, without a prefix.
-                Reason::Invalid => api.message.clone(),
-                Reason::Unknown => format!("error: {}", api.message),
-                reason => format!("Error from server ({}): {}", reason.as_str(), api.message),
-            },
-            ClientError::Transport(why) => format!("Unable to connect to the server: {why}"),
-            ClientError::Decode(_) | ClientError::Config(_) => format!("error: {error}"),
-        };
-        Self { text, code: 1 }
     }
 }

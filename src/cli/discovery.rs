@@ -7,6 +7,7 @@ use crate::meta::GroupVersionResource;
 use futures::future::try_join_all;
 use http::Method;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A resource of the server.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct ApiResource {
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
+    pub(crate) verbs: Vec<String>,
 }
 
 impl ApiResource {
@@ -31,6 +33,17 @@ impl ApiResource {
             "" => format!("{singular}/{name}"),
             group => format!("{singular}.{group}/{name}"),
         }
+    }
+
+    /// An item of a list, which leaves out what the list says of all of them.
+    pub(crate) fn with_type(&self, mut item: Value) -> Value {
+        if let Value::Object(map) = &mut item {
+            map.entry("apiVersion")
+                .or_insert_with(|| self.resource.api_version().into());
+            map.entry("kind")
+                .or_insert_with(|| self.kind.clone().into());
+        }
+        item
     }
 }
 
@@ -69,6 +82,7 @@ struct Row {
     kind: String,
     short_names: Vec<String>,
     categories: Vec<String>,
+    verbs: Vec<String>,
 }
 
 /// All resources of a server, preferred versions first.
@@ -112,6 +126,7 @@ impl Discovery {
                     short_names: row.short_names,
                     categories: row.categories,
                     namespaced: row.namespaced,
+                    verbs: row.verbs,
                 });
             }
         }
@@ -130,10 +145,7 @@ impl Discovery {
             .iter()
             .find(|row| row.kind == kind && row.resource.api_version() == api_version);
         found.ok_or_else(|| {
-            let what = format!(
-                "resource mapping not found: no matches for kind {kind:?} in version \
-                 {api_version:?}\nensure CRDs are installed first"
-            );
+            let what = format!("no matches for kind {kind:?} in version {api_version:?}");
             CliError::new(what)
         })
     }
@@ -161,7 +173,7 @@ impl Discovery {
             .filter(|row| row.categories.contains(&lower))
             .collect();
         if of_category.is_empty() {
-            let what = format!("the server doesn't have a resource type {word:?}");
+            let what = format!("the server doesn't have a resource type {name:?}");
             return Err(CliError::new(what));
         }
         Ok(of_category)

@@ -9,6 +9,9 @@ mod create;
 mod delete;
 mod describe;
 mod discovery;
+mod durations;
+mod errors;
+mod flags;
 mod get;
 mod image;
 mod logs;
@@ -18,6 +21,7 @@ mod printers;
 mod resource_args;
 mod serve;
 mod version;
+mod write_args;
 
 use clap::{Parser, Subcommand};
 use context::{CliError, GlobalArgs};
@@ -83,7 +87,10 @@ verbs! {
 
 /// Parses the command line, runs the verb, answers its exit code.
 pub fn main() -> ExitCode {
-    let Cli { global, verb } = Cli::parse();
+    let Cli { global, verb } = match flags::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -97,7 +104,10 @@ pub fn main() -> ExitCode {
     let code = match runtime.block_on(run(verb, global)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error}");
+            let text = error.to_string();
+            if !text.is_empty() {
+                eprintln!("{}", text.trim_end_matches('\n'));
+            }
             ExitCode::from(error.code)
         }
     };

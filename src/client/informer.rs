@@ -5,9 +5,9 @@
 //! Kubernetes: client-go `tools/cache` (reflector, shared informer).
 
 use crate::client::request::{Client, ClientError, Query, with_query};
+use crate::client::watch::Frames;
 use crate::meta::{ApiError, GroupVersionResource, ObjectKey, Reason};
 use crate::stdx::{Backoff, Clock, Shutdown};
-use bytes::{Buf, Bytes, BytesMut};
 use futures::StreamExt;
 use http::Method;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,8 +25,6 @@ use tokio::sync::watch;
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
-/// The largest single watch frame that is accepted.
-const FRAME_BYTES_MAX: usize = 16 << 20;
 /// How long the server is asked to keep a watch open, in seconds.
 const WATCH_SECONDS: &str = "1800";
 
@@ -374,57 +372,4 @@ impl<T: HasMeta + DeserializeOwned + Send + Sync + 'static> Follower<T> {
 
 fn is_gone(error: &ApiError) -> bool {
     matches!(error.reason, Reason::Expired | Reason::Gone)
-}
-
-/// Cuts a stream of bytes into lines.
-#[derive(Default)]
-struct Frames {
-    buffer: BytesMut,
-    /// Up to here there is no line end.
-    searched: usize,
-}
-
-impl Frames {
-    fn push(&mut self, part: Bytes) -> Result<(), ClientError> {
-        if self.buffer.len() + part.len() > FRAME_BYTES_MAX {
-            let what = format!("a watch frame is larger than {FRAME_BYTES_MAX} bytes");
-            return Err(ClientError::Decode(what));
-        }
-        self.buffer.extend_from_slice(&part);
-        Ok(())
-    }
-
-    fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let rest = self.buffer.get(self.searched..)?;
-            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                self.searched = self.buffer.len();
-                return None;
-            };
-            let line = self.buffer.split_to(self.searched + end);
-            self.buffer.advance(1);
-            self.searched = 0;
-            if !line.is_empty() {
-                return Some(line.freeze());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_are_whole_lines_however_they_come() {
-        let mut frames = Frames::default();
-        let mut seen = Vec::new();
-        for part in ["{\"a\"", ":1}\n\n{", "}", "\n", "x\ny\nz"] {
-            frames.push(Bytes::from(part)).unwrap();
-            while let Some(line) = frames.next() {
-                seen.push(String::from_utf8(line.to_vec()).unwrap());
-            }
-        }
-        assert_eq!(seen, ["{\"a\":1}", "{}", "x", "y"]);
-    }
 }

@@ -39,9 +39,13 @@ pub async fn connect(
     // Watches and logs may be silent for as long as they like.
     config.read_timeout = None;
     let namespace = config.default_namespace.clone();
+    let address = config
+        .cluster_url
+        .authority()
+        .map_or_else(String::new, ToString::to_string);
     let client =
         kube::Client::try_from(config).map_err(|error| ClientError::Config(error.to_string()))?;
-    let remote = Arc::new(Remote::new(client.clone()));
+    let remote = Arc::new(Remote::new(client.clone(), address));
     Ok((Client::new(remote, field_manager), namespace, client))
 }
 

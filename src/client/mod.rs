@@ -6,11 +6,13 @@ mod informer;
 mod kubeconfig;
 mod request;
 mod transport;
+mod watch;
 mod work_queue;
 
 pub use events::{EventRecorder, EventType, ObjectReference};
 pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
 pub use kubeconfig::{Connection, connect};
-pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query, collect};
+pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query, collect, with_query};
 pub use transport::{InProcess, Remote, ResponseBody, Transport};
+pub use watch::Watch;
 pub use work_queue::{QueueStats, WorkQueue};

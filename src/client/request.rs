@@ -24,6 +24,9 @@ pub enum ClientError {
     /// The server was not reached, or the connection broke.
     #[error("{0}")]
     Transport(String),
+    /// Nothing listens where the server should be; its address.
+    #[error("the connection to the server {0} was refused")]
+    Refused(String),
     /// The answer is not what was asked for.
     #[error("the server's answer could not be read: {0}")]
     Decode(String),
@@ -282,12 +285,8 @@ impl Client {
     ) -> Result<T, ClientError> {
         let (name, subresource) = subresource_of.unwrap_or_default();
         let path = Self::path(resource, namespace, name, subresource);
-        let path = with_query(
-            path,
-            &Query::new().with("fieldManager", &self.field_manager),
-        );
-        let body = Some(("application/json", encode(body)?));
-        decode(&self.call(Method::POST, &path, body).await?)
+        self.write(Method::POST, path, "application/json", body)
+            .await
     }
 
     /// Replaces an object or a subresource of it (`status`); an empty subresource is the object.
@@ -300,12 +299,8 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let path = Self::path(resource, namespace, name, subresource);
-        let path = with_query(
-            path,
-            &Query::new().with("fieldManager", &self.field_manager),
-        );
-        let body = Some(("application/json", encode(body)?));
-        decode(&self.call(Method::PUT, &path, body).await?)
+        self.write(Method::PUT, path, "application/json", body)
+            .await
     }
 
     /// Patches an object or a subresource of it; an empty subresource is the object.
@@ -318,12 +313,21 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let path = Self::path(resource, namespace, name, subresource);
-        let path = with_query(
-            path,
-            &Query::new().with("fieldManager", &self.field_manager),
-        );
-        let body = Some((kind.content_type(), encode(body)?));
-        decode(&self.call(Method::PATCH, &path, body).await?)
+        self.write(Method::PATCH, path, kind.content_type(), body)
+            .await
+    }
+
+    /// Writes under this client's name and reads what the server made of it.
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: String,
+        content_type: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let query = Query::new().with("fieldManager", &self.field_manager);
+        let body = Some((content_type, encode(body)?));
+        decode(&self.call(method, &with_query(path, &query), body).await?)
     }
 
     /// Deletes an object; `options` is a DeleteOptions, or null.
@@ -344,7 +348,7 @@ impl Client {
 }
 
 /// Joins a path and a query.
-pub(super) fn with_query(mut path: String, query: &Query) -> String {
+pub fn with_query(mut path: String, query: &Query) -> String {
     if !query.as_str().is_empty() {
         path.push('?');
         path.push_str(query.as_str());

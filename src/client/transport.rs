@@ -54,12 +54,17 @@ impl Transport for InProcess {
 #[derive(Clone)]
 pub struct Remote {
     client: kube::Client,
+    /// For messages: `host:port`.
+    address: String,
 }
 
 impl Remote {
-    /// Wraps the ecosystem's client.
-    pub fn new(client: kube::Client) -> Self {
-        Self { client }
+    /// Wraps the ecosystem's client of the server at `address`.
+    pub fn new(client: kube::Client, address: impl Into<String>) -> Self {
+        Self {
+            client,
+            address: address.into(),
+        }
     }
 
     /// The ecosystem's client, for upgrades (port-forward, exec).
@@ -76,7 +81,7 @@ impl Transport for Remote {
             .client
             .send(request)
             .await
-            .map_err(|error| ClientError::Transport(innermost(&error)))?;
+            .map_err(|error| self.failure(&error))?;
         Ok(response.map(|body| {
             body.into_data_stream()
                 .map(|part| part.map_err(io::Error::other))
@@ -85,11 +90,20 @@ impl Transport for Remote {
     }
 }
 
-/// The deepest cause says what a person can act on ("connection refused"), the outer ones do not.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+impl Remote {
+    /// The deepest cause says what a person can act on ("connection refused"), the outer ones do
+    /// not.
+    fn failure(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        let mut deepest = error;
+        loop {
+            let kind = deepest.downcast_ref::<io::Error>().map(io::Error::kind);
+            if kind == Some(io::ErrorKind::ConnectionRefused) {
+                return ClientError::Refused(self.address.clone());
+            }
+            match deepest.source() {
+                Some(source) => deepest = source,
+                None => return ClientError::Transport(deepest.to_string()),
+            }
+        }
     }
-    deepest.to_string()
 }

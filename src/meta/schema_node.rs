@@ -62,6 +62,12 @@ pub trait SchemaNode {
         false
     }
 
+    /// Whether a strategic merge patch that changes the struct at this place (or an item of the
+    /// list) names all fields that stay (patch strategy `retainKeys`).
+    fn patch_retain_keys(&self) -> bool {
+        false
+    }
+
     /// The field that identifies an item of the list at this place in strategic merge patches.
     /// Absent for lists of scalars.
     fn patch_merge_key(&self) -> Option<&str> {
@@ -157,6 +163,10 @@ pub(crate) mod testing {
 
         fn patch_replace(&self) -> bool {
             self.says("replace")
+        }
+
+        fn patch_retain_keys(&self) -> bool {
+            self.says("retain")
         }
 
         fn patch_merge_key(&self) -> Option<&str> {

@@ -4,7 +4,7 @@
 
 use crate::server::{SIMPLE_POD, Server};
 
-fn kubectls() -> Vec<String> {
+pub(crate) fn kubectls() -> Vec<String> {
     let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join("kubectl"))
         .find(|path| path.is_file());

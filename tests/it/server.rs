@@ -67,13 +67,18 @@ impl Server {
 
     /// Runs a client against the server.
     pub(crate) fn run(&self, program: &str, args: &[&str]) -> Output {
-        Command::new(program)
+        self.command(program, args).output().unwrap()
+    }
+
+    /// A client of the server, about to be run.
+    pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", self.kubeconfig.parent().unwrap())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 
     /// Runs a client that must succeed; answers what it printed.

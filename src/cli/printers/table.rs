@@ -1,16 +1,12 @@
-//! A Table of the server as text: columns padded to their widest cell and three spaces, as
-//! kubectl's tab writer does. Must not know where the table comes from.
+//! A Table of the server as text, as kubectl shows it. Must not know where the table comes from.
 
+use super::tab_writer::TABLE;
 use crate::client::Query;
 use serde::Deserialize;
 use serde_json::Value;
-use std::fmt::Write as _;
-
-/// Spaces between columns.
-const GAP: usize = 3;
 
 /// A Table as servers send it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Table {
     #[serde(default)]
@@ -35,6 +31,14 @@ impl Table {
         &self.metadata.resource_version
     }
 
+    /// Adds the rows of another table of the kind.
+    pub(crate) fn extend(&mut self, other: Self) {
+        if self.column_definitions.is_empty() {
+            self.column_definitions = other.column_definitions;
+        }
+        self.rows.extend(other.rows);
+    }
+
     /// The path of the next page, if there is one; `path` is that of the first.
     pub(crate) fn next_page(&self, path: &str) -> Option<String> {
         let token = &self.metadata.continue_token;
@@ -47,6 +51,8 @@ impl Table {
 struct Column {
     name: String,
     #[serde(default)]
+    format: String,
+    #[serde(default)]
     priority: i64,
 }
 
@@ -54,7 +60,7 @@ struct Column {
 pub(crate) struct Row {
     cells: Vec<Value>,
     #[serde(default)]
-    object: Value,
+    pub(crate) object: Value,
 }
 
 /// What is shown of tables, and what has been shown already.
@@ -64,110 +70,103 @@ pub(crate) struct TablePrinter {
     pub(crate) with_namespace: bool,
     pub(crate) no_headers: bool,
     pub(crate) show_labels: bool,
+    /// Labels that have columns of their own.
+    pub(crate) label_columns: Vec<String>,
     /// Put before names: `pod/`.
     pub(crate) prefix: String,
-    /// Columns of a watch, told once, with the widths that were shown.
+    /// Columns, told once: the tables of a watch need not repeat them.
     columns: Option<Vec<Column>>,
     widths: Vec<usize>,
 }
 
 impl TablePrinter {
-    /// The lines of `table`, headers first unless they have been shown.
+    /// The lines of `table`, headers first unless they have been shown. No rows, no lines.
     pub(crate) fn show(&mut self, table: &Table) -> String {
+        if table.rows.is_empty() {
+            return String::new();
+        }
         let first = self.columns.is_none();
         let columns = self
             .columns
             .get_or_insert_with(|| table.column_definitions.clone())
             .clone();
-        let mut lines: Vec<Vec<String>> = Vec::new();
+        let mut text = String::new();
         if first && !self.no_headers {
-            lines.push(self.line(&columns, "NAMESPACE", "LABELS", |number| {
-                columns
-                    .get(number)
-                    .map(|column| column.name.to_uppercase())
-                    .unwrap_or_default()
-            }));
+            let cells = columns.iter().map(|column| column.name.to_uppercase());
+            let labels = self.label_columns.iter();
+            let labels = labels.map(|label| {
+                let name = label.rsplit('/').next().unwrap_or_default();
+                name.to_uppercase()
+            });
+            let cells = self.line(&columns, "NAMESPACE", cells, labels, "LABELS");
+            text.push_str(&cells);
         }
         for row in &table.rows {
-            let text = |path: &[&str]| {
-                path.iter()
-                    .try_fold(&row.object, |value, name| value.get(name))
+            let metadata = row.object.get("metadata");
+            let namespace = metadata.and_then(|m| m.get("namespace"));
+            let labels = metadata.and_then(|m| m.get("labels"));
+            let label = |name: &String| {
+                let value = labels.and_then(|labels| labels.get(name));
+                value.and_then(Value::as_str).unwrap_or_default().to_owned()
             };
-            let namespace = text(&["metadata", "namespace"]).and_then(Value::as_str);
-            let labels = labels(text(&["metadata", "labels"]));
-            lines.push(
-                self.line(&columns, namespace.unwrap_or_default(), &labels, |number| {
-                    row.cells.get(number).map(cell).unwrap_or_default()
-                }),
+            let cells = columns.iter().enumerate().map(|(number, column)| {
+                let text = row.cells.get(number).map(cell).unwrap_or_default();
+                // A server that does not say which column is the name has it first.
+                if column.format == "name" || (column.format.is_empty() && number == 0) {
+                    format!("{}{text}", self.prefix)
+                } else {
+                    text
+                }
+            });
+            let line = self.line(
+                &columns,
+                namespace.and_then(Value::as_str).unwrap_or_default(),
+                cells,
+                self.label_columns.iter().map(label),
+                &all_labels(labels),
             );
+            text.push_str(&line);
         }
-        self.pad(&lines)
+        TABLE.pad_after(&text, &mut self.widths)
     }
 
     fn line(
         &self,
         columns: &[Column],
         namespace: &str,
-        labels: &str,
-        cell: impl Fn(usize) -> String,
-    ) -> Vec<String> {
+        cells: impl Iterator<Item = String>,
+        labels: impl Iterator<Item = String>,
+        all_labels: &str,
+    ) -> String {
         let mut line = Vec::new();
         if self.with_namespace {
             line.push(namespace.to_owned());
         }
-        for (number, column) in columns.iter().enumerate() {
-            if column.priority == 0 || self.wide {
-                let text = cell(number);
-                // A header is the column's own name in capitals; only cells carry the prefix.
-                let is_header = text == column.name.to_uppercase();
-                let prefix = if number == 0 && !is_header {
-                    self.prefix.as_str()
-                } else {
-                    ""
-                };
-                line.push(format!("{prefix}{text}"));
-            }
-        }
+        let shown = columns.iter().zip(cells);
+        let shown = shown.filter(|(column, _)| column.priority == 0 || self.wide);
+        line.extend(shown.map(|(_, cell)| cell));
+        line.extend(labels);
         if self.show_labels {
-            line.push(labels.to_owned());
+            line.push(all_labels.to_owned());
         }
-        line
-    }
-
-    fn pad(&mut self, lines: &[Vec<String>]) -> String {
-        for line in lines {
-            self.widths.resize(self.widths.len().max(line.len()), 0);
-            for (width, text) in self.widths.iter_mut().zip(line) {
-                *width = (*width).max(text.chars().count());
-            }
-        }
-        let mut out = String::new();
-        for line in lines {
-            let mut shown = String::new();
-            for (number, (text, width)) in line.iter().zip(&self.widths).enumerate() {
-                if number + 1 == line.len() {
-                    shown.push_str(text);
-                } else {
-                    // Writing to a String cannot fail.
-                    let _ = write!(shown, "{text:<0$}", width + GAP);
-                }
-            }
-            out.push_str(shown.trim_end());
-            out.push('\n');
-        }
-        out
+        line.join("\t") + "\n"
     }
 }
 
+/// A cell on one line, without what would steer a terminal.
 fn cell(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => {
+            let line = text.split(['\n', '\r', '\u{c}']).next().unwrap_or_default();
+            let more = if line.len() < text.len() { "..." } else { "" };
+            format!("{}{more}", line.replace('\u{1b}', "^["))
+        }
         Value::Null => String::new(),
         other => other.to_string(),
     }
 }
 
-fn labels(value: Option<&Value>) -> String {
+fn all_labels(value: Option<&Value>) -> String {
     let pairs = value.and_then(Value::as_object).into_iter().flatten();
     let pairs: Vec<String> = pairs
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
@@ -187,17 +186,17 @@ mod tests {
     fn columns_are_padded_as_kubectl_pads_them() {
         let table = serde_json::json!({
             "columnDefinitions": [{"name": "Name"}, {"name": "Data"}, {"name": "IP", "priority": 1}],
-            "rows": [{"cells": ["a", 1, "x"]}, {"cells": ["longer", 22, null]}],
+            "rows": [{"cells": ["a", 1, "x"]}, {"cells": ["longer", "2\n2", null]}],
         });
         let table: Table = serde_json::from_value(table).unwrap();
         let mut printer = TablePrinter::default();
         assert_eq!(
             printer.show(&table),
-            "NAME     DATA\na        1\nlonger   22\n"
+            "NAME     DATA\na        1\nlonger   2...\n"
         );
         assert_eq!(
             printer.show(&table),
-            "a        1\nlonger   22\n",
+            "a        1\nlonger   2...\n",
             "headers once"
         );
     }

@@ -30,10 +30,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Args) -> Result<(), CliError> 
     ));
     let value: Value = serde_yaml::from_str(MANIFEST).map_err(CliError::new)?;
     let object = Object::from_value(value).unwrap_or_default();
-    let manifest = Manifest {
-        place: "simple-pod.yaml".to_owned(),
-        object,
-    };
+    let manifest = Manifest::own("simple-pod.yaml", object);
     let began = clock.instant();
     let pods = ready::apply(&client, vec![manifest], args.log_format).await?;
     ready::wait(&client, &pods, args.ready_timeout, &clock).await?;

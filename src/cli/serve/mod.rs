@@ -7,7 +7,7 @@ mod signals;
 mod voice;
 
 use crate::cli::context::{CliError, GlobalArgs};
-use crate::cli::manifests::{self, FileArgs, Manifest};
+use crate::cli::manifests::{self, FileArgs, Manifest, Manifests};
 use crate::cli::serve::signals::Signals;
 use crate::cli::serve::voice::LogFormat;
 use crate::meta::Quantity;
@@ -103,10 +103,8 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
     // What is to be applied is read first: a mistake in it starts nothing.
     let manifests = manifests::read(&args.files)
         .await
-        .map_err(|error| CliError {
-            code: EXIT_DID_NOT_START,
-            ..error
-        })?;
+        .and_then(Manifests::whole)
+        .map_err(|error| error.coded(EXIT_DID_NOT_START))?;
     let config = config(&args, &global)?;
     // From here on a signal is an order that is followed, not an end in silence.
     let mut signals = Signals::new().map_err(CliError::new)?;
@@ -162,10 +160,7 @@ async fn work(
     let clock = Clock::real();
     ready::wait(&client, &applied, args.ready_timeout, &clock)
         .await
-        .map_err(|error| CliError {
-            code: EXIT_NEVER_READY,
-            ..error
-        })?;
+        .map_err(|error| error.coded(EXIT_NEVER_READY))?;
     let status = tokio::process::Command::new(program)
         .args(words)
         .env("KUBECONFIG", cluster.kubeconfig())

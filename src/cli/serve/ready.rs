@@ -5,11 +5,9 @@ use crate::cli::context::CliError;
 use crate::cli::discovery::Discovery;
 use crate::cli::manifests::Manifest;
 use crate::cli::serve::voice::LogFormat;
-use crate::client::{Client, ClientError, Query};
+use crate::client::Client;
 use crate::meta::{GroupVersionResource, Object};
 use crate::stdx::Clock;
-use futures::StreamExt;
-use http::Method;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -29,7 +27,9 @@ pub(crate) async fn apply(
     let discovery = Discovery::read(client).await?;
     let mut pods = Vec::new();
     for Manifest { place, mut object } in manifests {
-        let row = discovery.by_kind(object.api_version(), object.kind())?;
+        let row = discovery
+            .by_kind(object.api_version(), object.kind())
+            .map_err(|error| place.unrecognized(&object, &error))?;
         let namespace = match (row.namespaced, object.namespace()) {
             (false, _) => String::new(),
             (true, "") => NAMESPACE.to_owned(),
@@ -48,9 +48,7 @@ pub(crate) async fn apply(
                 voice.say_applied(&format!("{} unchanged", row.object_name(&name)));
             }
             Err(error) => {
-                let error = CliError::from(error);
-                let text = format!("error when creating {place:?}: {}", error.text);
-                return Err(CliError { text, ..error });
+                return Err(place.refused(error, "creating"));
             }
         }
         if row.kind == "Pod" {
@@ -69,7 +67,7 @@ pub(crate) async fn wait(
 ) -> Result<(), CliError> {
     let all = async {
         for (namespace, name) in pods {
-            until_ready(client, namespace, name).await?;
+            until_ready(client, namespace, name, clock).await?;
         }
         Ok(())
     };
@@ -86,31 +84,26 @@ pub(crate) async fn wait(
     }
 }
 
-async fn until_ready(client: &Client, namespace: &str, name: &str) -> Result<(), CliError> {
+async fn until_ready(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    clock: &Clock,
+) -> Result<(), CliError> {
     let pods = GroupVersionResource::new("", "v1", "pods");
-    loop {
-        let pod: Value = client.get(&pods, namespace, name).await?;
-        let pod = Object::from_value(pod).unwrap_or_default();
-        if is_ready(&pod)? {
-            return Ok(());
+    let ready = client.follow(&pods, (namespace, name), clock, |pod| {
+        let pod = pod.cloned().and_then(Object::from_value);
+        match pod.map_or_else(|| Err(gone(name)), |pod| is_ready(&pod)) {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
         }
-        let query = Query::new()
-            .with("watch", "true")
-            .with("fieldSelector", &format!("metadata.name={name}"))
-            .with("resourceVersion", pod.resource_version());
-        let path = format!(
-            "{}?{}",
-            Client::path(&pods, namespace, "", ""),
-            query.as_str()
-        );
-        let response = client
-            .stream(Method::GET, &path, None, "application/json")
-            .await?;
-        // Any change is a reason to look again; what it was does not matter.
-        if let Some(Err(error)) = response.into_body().next().await {
-            return Err(ClientError::Transport(error.to_string()).into());
-        }
-    }
+    });
+    ready.await?
+}
+
+fn gone(name: &str) -> CliError {
+    CliError::new(format!("pod {name:?} was deleted before it was ready"))
 }
 
 /// Whether a pod is ready, or has done its work. An error if it has failed for good.

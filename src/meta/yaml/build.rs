@@ -88,7 +88,13 @@ impl<'t> Builder<'t> {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(Problem {
                 line: Some(error.marker().line()),
-                message: error.info(),
+                message: match error.info() {
+                    // The parser has a limit of its own, beyond ours.
+                    words if words.contains("recursion limit") => {
+                        format!("exceeded max depth of {MAX_DEPTH}")
+                    }
+                    words => words,
+                },
             }),
             None => Err(Problem {
                 line: None,

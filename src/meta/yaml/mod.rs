@@ -7,6 +7,7 @@
 //! server that validates strictly.
 
 mod build;
+mod lines;
 mod scalar;
 
 use serde_json::Value;
@@ -109,6 +110,23 @@ pub fn value(bytes: &[u8]) -> Result<Value, YamlError> {
             message: "there is more than one document".to_owned(),
         }),
     }
+}
+
+/// The line of the text (from 1) on which a field of one of its documents (from 1) stands, or the
+/// nearest field that holds it. `path` is written as errors name fields: `spec.containers[0].image`.
+pub fn line_of(bytes: &[u8], document: usize, path: &str) -> Option<usize> {
+    let text = decode(bytes).ok()?;
+    let chunks = split(&text);
+    // Of several JSON values in one text none has a chunk of its own.
+    let chunk = chunks.get(document.checked_sub(1)?)?;
+    let line = lines::line_of(chunk.text, path)?;
+    Some(line + chunk.line - 1)
+}
+
+/// Whether `text`, written without quotes, is read as this very text (if nothing else in it must
+/// be quoted): it is no number, boolean, null, time or merge key of YAML 1.1.
+pub fn is_plain_text(text: &str) -> bool {
+    scalar::is_text(text)
 }
 
 /// Bytes to text: UTF-8, or UTF-16 that says so by its mark.

@@ -205,3 +205,76 @@ fn float_key(value: f64) -> String {
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
+
+/// Whether a plain scalar of this text is read as this text, by readers of YAML 1.1 too.
+pub(super) fn is_text(text: &str) -> bool {
+    text != "<<"
+        && matches!(meaning(text), Scalar::Text(_))
+        && !is_timestamp(text)
+        && !is_sexagesimal(text)
+}
+
+/// `1:30`, which old readers take for 90. Kubernetes: go-yaml's `isBase60Float`.
+fn is_sexagesimal(text: &str) -> bool {
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (text, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let mut parts = text.split(':');
+    let first = parts.next().unwrap_or_default();
+    let mut rest = parts.peekable();
+    first.starts_with(|c: char| c.is_ascii_digit())
+        && digits(first)
+        && digits(fraction)
+        && rest.peek().is_some()
+        && rest.all(|part| match part.as_bytes() {
+            [one] => one.is_ascii_digit(),
+            [ten, one] => (b'0'..=b'5').contains(ten) && one.is_ascii_digit(),
+            _ => false,
+        })
+}
+
+/// A date, or a date and a time. Kubernetes: go-yaml's `parseTimestamp`.
+fn is_timestamp(text: &str) -> bool {
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (text.get(..at), text.get(at..)),
+        None => (Some(text), None),
+    };
+    let Some(date) = date else { return false };
+    let number = |part: Option<&str>, longest: usize| -> Option<i16> {
+        let part = part.filter(|p| !p.is_empty() && p.len() <= longest)?;
+        let all = part.bytes().all(|b| b.is_ascii_digit());
+        all.then(|| part.parse().ok()).flatten()
+    };
+    let mut parts = date.split('-');
+    let year = parts.next().filter(|year| year.len() == 4);
+    let (year, month, day) = (
+        number(year, 4),
+        number(parts.next(), 2),
+        number(parts.next(), 2),
+    );
+    let (Some(year), Some(month), Some(day), None) = (year, month, day, parts.next()) else {
+        return false;
+    };
+    let small = |n: i16| i8::try_from(n).unwrap_or(-1);
+    if jiff::civil::Date::new(year, small(month), small(day)).is_err() {
+        return false;
+    }
+    let Some(time) = time else { return true };
+    let (zoned, time) = (!time.starts_with(' '), time.get(1..).unwrap_or_default());
+    let end = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (clock, zone) = (
+        time.get(..end).unwrap_or_default(),
+        time.get(end..).unwrap_or_default(),
+    );
+    let zone_fits = match zone.as_bytes() {
+        [] => !zoned,
+        b"Z" => zoned,
+        [_, a, b, b':', c, d] => zoned && [a, b, c, d].iter().all(|d| d.is_ascii_digit()),
+        _ => false,
+    };
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let fraction_fits = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    let mut parts = clock.split(':');
+    let mut below = |most: i16| number(parts.next(), 2).is_some_and(|n| n < most);
+    below(24) && below(60) && below(60) && parts.next().is_none() && zone_fits && fraction_fits
+}

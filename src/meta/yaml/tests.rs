@@ -100,6 +100,41 @@ fn what_is_refused() {
 }
 
 #[test]
+fn what_may_stand_without_quotes() {
+    for text in [
+        "a",
+        "1.2.3",
+        "2026-13-01",
+        "1:60",
+        "x:1",
+        "12:",
+        "yes-no",
+        "2026-01-01T1",
+    ] {
+        assert!(is_plain_text(text), "{text}");
+    }
+    let quoted = [
+        "",
+        "~",
+        "1",
+        "0x1f",
+        "y",
+        "Off",
+        ".inf",
+        "<<",
+        "1:30",
+        "-1:30:15.5",
+        "2026-1-2",
+        "2026-11-22T19:10:49Z",
+        "2026-11-22 19:10:49",
+        "2026-11-22t19:10:49.5+01:00",
+    ];
+    for text in quoted {
+        assert!(!is_plain_text(text), "{text}");
+    }
+}
+
+#[test]
 fn other_encodings() {
     assert_eq!(value(b"\xef\xbb\xbfa: 1\n").unwrap(), json!({"a": 1}));
     let wide = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {

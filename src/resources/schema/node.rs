@@ -252,6 +252,10 @@ impl SchemaNode for Node {
         self.merge.patch_replace
     }
 
+    fn patch_retain_keys(&self) -> bool {
+        self.merge.retain_keys
+    }
+
     fn patch_merge_key(&self) -> Option<&str> {
         self.merge.merge_key.as_deref()
     }

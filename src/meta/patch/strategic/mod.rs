@@ -7,7 +7,10 @@ use crate::meta::SchemaNode;
 use crate::meta::schema_node::child;
 use serde_json::{Map, Value};
 
+mod diff;
 mod lists;
+
+pub use diff::three_way;
 
 use lists::{merge_list, order_list};
 

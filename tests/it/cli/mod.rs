@@ -1,5 +1,11 @@
 //! wkube's own command line: the binary, its output and exit codes.
 
+mod applies;
+mod compare;
+mod outputs;
+mod right_manifests;
+mod wrong_manifests;
+
 use crate::server::{SIMPLE_POD, Server, WKUBE};
 use std::process::Command;
 
@@ -25,7 +31,7 @@ fn the_seed_s_commands_on_a_pod() {
         "-o",
         "jsonpath={.status.phase}",
     ]);
-    assert_eq!(phase, "Running\n");
+    assert_eq!(phase, "Running");
     assert!(ok(&["describe", "pod", "simple-echo"]).contains("Successfully assigned"));
     assert!(ok(&["logs", "simple-echo", "-c", "echo"]).contains("start server"));
     assert_eq!(
@@ -98,52 +104,4 @@ fn what_cannot_start_says_why() {
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("in use"), "{said}");
-}
-
-#[test]
-fn wrong_manifests_are_told_by_place_and_apply_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"), &[]);
-    let good = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: good}\n---\n";
-    let cases = [
-        (
-            "indentation",
-            "apiVersion: v1\nkind: Pod\n  metadata: {name: x}\n",
-            "document 2",
-        ),
-        (
-            "kind",
-            "apiVersion: v1\nkind: Pot\nmetadata: {name: x}\n",
-            "Pot",
-        ),
-        ("no-kind", "apiVersion: v1\nmetadata: {name: x}\n", "Kind"),
-        (
-            "field",
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {contaners: []}\n",
-            "contaners",
-        ),
-        (
-            "empty-spec",
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: []}\n",
-            "spec.containers",
-        ),
-        ("list", "- 1\n", "document 2"),
-    ];
-    for (name, text, words) in cases {
-        let path = folder.path().join(format!("{name}.yaml"));
-        std::fs::write(&path, format!("{good}{text}")).unwrap();
-        let file = path.to_str().unwrap();
-        let output = server.run(WKUBE, &["apply", "-f", file]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
-        assert!(
-            said.contains(words) && said.contains(file),
-            "{name}: {said}"
-        );
-    }
-    let binary = folder.path().join("binary.yaml");
-    std::fs::write(&binary, [0xff, 0xfe, 0x00, 0x80]).unwrap();
-    let output = server.run(WKUBE, &["apply", "-f", binary.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(server.ok(WKUBE, &["get", "pods"]), "");
 }
