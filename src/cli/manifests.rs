@@ -433,7 +433,7 @@ mod tests {
         assert_eq!((kinds, error.as_str()), (vec!["A", "B", "C"], ""));
         assert_eq!(
             found[2].place.at("kind"),
-            "at x.yaml:9 (document 3): items[1].kind"
+            "at x.yaml:9 (document 2): items[1].kind"
         );
     }
 

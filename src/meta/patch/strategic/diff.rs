@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(
             after,
             json!({"spec": {"args": [2], "theirs": true,
-                            "ports": [{"port": 3}, {"port": 2}, {"port": 1, "x": 1}]},
+                            "ports": [{"port": 2}, {"port": 3}, {"port": 1, "x": 1}]},
                    "status": {}})
         );
         let merge = three_way(&json!({"a": 1}), &json!({"b": [1]}), &current, None).unwrap();
