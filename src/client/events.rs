@@ -1,12 +1,14 @@
 //! The recorder of Events: what a component tells people about an object. Recording never waits
 //! and never fails the work it speaks of: the queue is bounded, and what is over it is dropped and
-//! counted. The same Event again becomes a count, and one object cannot flood the store.
+//! counted. What waits is written many at a time: at thousands of pods a second one after the other
+//! would lag behind. The same Event again becomes a count, and one object cannot flood the store.
 //! Kubernetes: client-go `tools/record` (correlator: aggregation of equal events, spam filter).
 
 use crate::client::{Client, ClientError, PatchKind};
 use crate::meta::GroupVersionResource;
 use crate::stdx::{Clock, Shutdown};
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// Events that may wait to be written; more are dropped.
 const QUEUE_EVENTS_MAX: usize = 10_000;
+/// Events that are written at the same time.
+const BATCH_EVENTS_MAX: usize = 64;
 /// How many different Events are remembered for counting.
 const REMEMBERED_EVENTS_MAX: usize = 4_096;
 /// Events of one object that may come at once.
@@ -163,13 +167,34 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self, mut receiver: mpsc::Receiver<Recorded>) {
-        while let Some(recorded) = receiver.recv().await {
-            if !self.admit(&recorded) {
-                continue;
+        let mut waiting = Vec::new();
+        while receiver.recv_many(&mut waiting, BATCH_EVENTS_MAX).await > 0 {
+            // Equal Events of one batch are one write: two at the same time would lose a count.
+            let mut batch: Vec<(Recorded, u64)> = Vec::with_capacity(waiting.len());
+            let mut places: HashMap<Identity, usize> = HashMap::new();
+            for recorded in waiting.drain(..) {
+                if !self.admit(&recorded) {
+                    continue;
+                }
+                match places
+                    .get(&recorded.identity)
+                    .and_then(|at| batch.get_mut(*at))
+                {
+                    Some((known, count)) => {
+                        known.at = recorded.at;
+                        *count += 1;
+                    }
+                    None => {
+                        places.insert(recorded.identity.clone(), batch.len());
+                        batch.push((recorded, 1));
+                    }
+                }
             }
-            if let Err(error) = self.write(recorded).await {
-                tracing::debug!(%error, "an Event was not written");
-            }
+            let writes: Vec<_> = batch
+                .into_iter()
+                .map(|(recorded, count)| self.write(recorded, count))
+                .collect();
+            futures::future::join_all(writes).await;
         }
     }
 
@@ -202,44 +227,42 @@ impl Writer {
         true
     }
 
-    async fn write(&mut self, recorded: Recorded) -> Result<(), ClientError> {
-        let events = GroupVersionResource::new("", "v1", "events");
+    /// The write of an Event that happened `count` times since the last one. What is remembered
+    /// of it changes here and now, the write is done by whoever polls it.
+    fn write(&mut self, recorded: Recorded, count: u64) -> impl Future<Output = ()> + use<> {
         let namespace = match recorded.identity.about.namespace.as_str() {
             "" => "default".to_owned(),
             namespace => namespace.to_owned(),
         };
-        let namespace = namespace.as_str();
         let now = seconds(recorded.at);
+        let (name, body, patch);
         if let Some(known) = self.remembered.get_mut(&recorded.identity) {
-            known.count += 1;
+            known.count += count;
             known.last = recorded.at;
-            let patch = json!({ "count": known.count, "lastTimestamp": now });
-            let at = (namespace, known.name.as_str());
-            let patched: Result<Value, _> = self
-                .client
-                .patch(&events, at, "", PatchKind::Merge, &patch)
-                .await;
-            match patched {
-                // It expired meanwhile: it is made anew below.
-                Err(error) if error.is_not_found() => {}
-                other => return other.map(|_| ()),
+            name = known.name.clone();
+            let sum = known.count;
+            patch = Some(json!({ "count": sum, "lastTimestamp": now }));
+            body = self.body(&recorded, &namespace, &name, &now, count);
+        } else {
+            if self.remembered.len() >= REMEMBERED_EVENTS_MAX {
+                self.forget_older_half();
+            }
+            name = self.name(&recorded);
+            patch = None;
+            body = self.body(&recorded, &namespace, &name, &now, count);
+            let known = Known {
+                name: name.clone(),
+                count,
+                last: recorded.at,
+            };
+            self.remembered.insert(recorded.identity, known);
+        }
+        let client = self.client.clone();
+        async move {
+            if let Err(error) = send(&client, (&namespace, &name), &body, patch).await {
+                tracing::debug!(%error, event = name, "an Event was not written");
             }
         }
-        let name = self.name(&recorded);
-        let body = self.body(&recorded, namespace, &name, &now);
-        if self.remembered.len() >= REMEMBERED_EVENTS_MAX {
-            self.forget_older_half();
-        }
-        let known = Known {
-            name,
-            count: 1,
-            last: recorded.at,
-        };
-        self.remembered.insert(recorded.identity, known);
-        self.client
-            .create::<Value>(&events, namespace, None, &body)
-            .await
-            .map(|_| ())
     }
 
     fn name(&mut self, recorded: &Recorded) -> String {
@@ -251,7 +274,14 @@ impl Writer {
         format!("{}.{:x}", recorded.identity.about.name, nanos)
     }
 
-    fn body(&self, recorded: &Recorded, namespace: &str, name: &str, now: &str) -> Value {
+    fn body(
+        &self,
+        recorded: &Recorded,
+        namespace: &str,
+        name: &str,
+        now: &str,
+        count: u64,
+    ) -> Value {
         let Identity {
             about,
             kind,
@@ -272,7 +302,7 @@ impl Writer {
             "firstTimestamp": now,
             "lastTimestamp": now,
             "eventTime": null,
-            "count": 1,
+            "count": count,
         })
     }
 
@@ -283,6 +313,27 @@ impl Writer {
             self.remembered.retain(|_, known| known.last > middle);
         }
     }
+}
+
+/// Counts a known Event up by `patch`; one that is new, or has expired meanwhile, is made.
+async fn send(
+    client: &Client,
+    at: (&str, &str),
+    body: &Value,
+    patch: Option<Value>,
+) -> Result<(), ClientError> {
+    let events = GroupVersionResource::new("", "v1", "events");
+    if let Some(patch) = patch {
+        let patched = client
+            .patch::<IgnoredAny>(&events, at, "", PatchKind::Merge, &patch)
+            .await;
+        match patched {
+            Err(error) if error.is_not_found() => {}
+            other => return other.map(|_| ()),
+        }
+    }
+    let created = client.create::<IgnoredAny>(&events, at.0, None, body);
+    created.await.map(|_| ())
 }
 
 fn refilled(bucket: &Bucket, now: Timestamp) -> f64 {
