@@ -136,6 +136,17 @@ pub fn compare(old: &Value, new: &Value, schema: Node<'_>) -> Comparison {
     result
 }
 
+/// What differs between the fields of two objects, which need not be made values for it.
+pub(super) fn compare_fields(
+    old: &Map<String, Value>,
+    new: &Map<String, Value>,
+    schema: Node<'_>,
+) -> Comparison {
+    let mut result = Comparison::default();
+    walk_fields(Some(old), Some(new), schema, &mut Vec::new(), &mut result);
+    result
+}
+
 fn walk(
     old: Option<&Value>,
     new: Option<&Value>,
@@ -192,25 +203,35 @@ fn walk_map(
     path: &mut Vec<PathElement>,
     result: &mut Comparison,
 ) {
-    let names = |v: Option<&Value>| -> BTreeSet<String> {
-        let map = v.and_then(Value::as_object);
-        map.map(|m| m.keys().cloned().collect()).unwrap_or_default()
-    };
-    for name in names(old).union(&names(new)) {
-        let field = |v: Option<&'_ Value>| v.and_then(|v| v.get(name)).cloned();
-        let (before, after) = (field(old), field(new));
+    let (old, new) = (
+        old.and_then(Value::as_object),
+        new.and_then(Value::as_object),
+    );
+    walk_fields(old, new, at, path, result);
+}
+
+fn walk_fields(
+    old: Option<&Map<String, Value>>,
+    new: Option<&Map<String, Value>>,
+    at: Node<'_>,
+    path: &mut Vec<PathElement>,
+    result: &mut Comparison,
+) {
+    let mut field = |name: &str, before: Option<&Value>, after: Option<&Value>| {
         if before.is_some() && before == after {
-            continue;
+            return;
         }
         path.push(PathElement::field(name));
-        walk(
-            before.as_ref(),
-            after.as_ref(),
-            child(at, name),
-            path,
-            result,
-        );
+        walk(before, after, child(at, name), path, result);
         path.pop();
+    };
+    for (name, after) in new.into_iter().flatten() {
+        field(name, old.and_then(|old| old.get(name)), Some(after));
+    }
+    for (name, before) in old.into_iter().flatten() {
+        if !new.is_some_and(|new| new.contains_key(name)) {
+            field(name, Some(before), None);
+        }
     }
 }
 
@@ -221,15 +242,18 @@ fn walk_list(
     path: &mut Vec<PathElement>,
     result: &mut Comparison,
 ) {
-    let items = |v: Option<&'_ Value>| -> BTreeMap<PathElement, Value> {
-        let list = v.and_then(Value::as_array).map(Vec::as_slice);
-        let list = identified(list.unwrap_or_default(), at);
-        list.into_iter().map(|(e, v)| (e, v.clone())).collect()
-    };
-    let (before, after) = (items(old), items(new));
-    let elements: BTreeSet<&PathElement> = before.keys().chain(after.keys()).collect();
-    for element in elements {
-        let (was, is) = (before.get(element), after.get(element));
+    fn items<'v>(list: Option<&'v Value>, at: Node<'_>) -> BTreeMap<PathElement, &'v Value> {
+        let list = list.and_then(Value::as_array).map(Vec::as_slice);
+        identified(list.unwrap_or_default(), at)
+            .into_iter()
+            .collect()
+    }
+    let (before, after) = (items(old, at), items(new, at));
+    let gone = before
+        .keys()
+        .filter(|element| !after.contains_key(*element));
+    for element in after.keys().chain(gone) {
+        let (was, is) = (before.get(element).copied(), after.get(element).copied());
         if was.is_some() && was == is {
             continue;
         }

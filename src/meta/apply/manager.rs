@@ -2,13 +2,14 @@
 //! it wants. Must not store anything.
 //! Kubernetes: apimachinery `managedfields.FieldManager` and the chain behind it.
 
-use super::compare::{Node, compare, to_set};
+use super::compare::{Comparison, Node, compare, compare_fields, to_set};
 use super::field_set::{FieldSet, PathElement, path_text};
 use super::managed::{Entry, ManagedFields, Operation, stamp};
 use super::merge::{check, merge, remove, with_named_fields};
 use crate::meta::{ApiError, Object, Reason};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -67,18 +68,20 @@ pub fn update(live: Option<&Object>, new: &mut Object, by: &Tracking<'_>) {
     if managed.entries.is_empty() && !live.uid().is_empty() {
         return;
     }
-    track_update(&bare(live), &as_value(new), &mut managed, by);
+    // That the live object has managed fields and the new one none, changes no set: nobody owns
+    // that field.
+    let changed = compare_fields(live.fields(), new.fields(), by.schema);
+    track_update(&changed, &mut managed, by);
     managed.cap();
     managed.write(new);
 }
 
-fn track_update(old: &Value, new: &Value, managed: &mut ManagedFields, by: &Tracking<'_>) {
-    let changed = compare(old, new, by.schema);
+fn track_update(changed: &Comparison, managed: &mut ManagedFields, by: &Tracking<'_>) {
     let taken = changed.modified.union(&changed.added);
     for entry in &mut managed.entries {
         entry.fields = entry.fields.difference(&taken).difference(&changed.removed);
     }
-    let owned = taken.recursive_difference(by.reset).difference(&unowned());
+    let owned = taken.recursive_difference(by.reset).difference(unowned());
     let mut entry = by.entry(Operation::Update);
     entry.fields = owned;
     if !entry.fields.is_empty() {
@@ -196,13 +199,14 @@ fn applied(
             subresource: "",
             ..*by
         };
-        track_update(&json!({}), &old, &mut managed, &first);
+        let changed = compare(&json!({}), &old, by.schema);
+        track_update(&changed, &mut managed, &first);
     }
     let mut entry = by.entry(Operation::Apply);
     let last = managed.take(&entry);
     entry.fields = to_set(&wanted, by.schema)
         .recursive_difference(by.reset)
-        .difference(&unowned());
+        .difference(unowned());
     let mut merged = merge(&old, &wanted, by.schema);
     keep_identity(&old, &mut merged);
     let merged = match &last {
@@ -299,25 +303,24 @@ fn last_applied_text(config: &Object) -> String {
 }
 
 /// Fields that no manager owns. Kubernetes: `stripMetaManager`.
-fn unowned() -> FieldSet {
-    FieldSet::of_fields(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-        &["metadata", "clusterName"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "resourceVersion"],
-    ])
-}
-
-fn as_value(object: &Object) -> Value {
-    object.clone().into_value()
+fn unowned() -> &'static FieldSet {
+    static UNOWNED: OnceLock<FieldSet> = OnceLock::new();
+    UNOWNED.get_or_init(|| {
+        FieldSet::of_fields(&[
+            &["apiVersion"],
+            &["kind"],
+            &["metadata"],
+            &["metadata", "name"],
+            &["metadata", "namespace"],
+            &["metadata", "creationTimestamp"],
+            &["metadata", "selfLink"],
+            &["metadata", "uid"],
+            &["metadata", "clusterName"],
+            &["metadata", "generation"],
+            &["metadata", "managedFields"],
+            &["metadata", "resourceVersion"],
+        ])
+    })
 }
 
 /// The object without its managed fields.
