@@ -7,7 +7,7 @@
 use crate::client::{ClientError, PatchKind};
 use crate::kubelet::node::{Node, pods};
 use crate::kubelet::pod_spec;
-use crate::kubelet::state::{Phase, PodState, later};
+use crate::kubelet::state::{ImageState, Phase, PodState, later};
 use crate::kubelet::status;
 use crate::kubelet::sync_pod::{Done, Operations};
 use crate::stdx::{Backoff, Clock};
@@ -142,10 +142,15 @@ impl Reporter {
 
 /// Until when a status is held back because a container is about to run.
 fn held(state: &PodState, now: Timestamp) -> Option<Timestamp> {
-    let starting = state.containers.values().filter_map(|of| match &of.phase {
-        Phase::Starting { at, .. } => Some(later(*at, STARTING_SHOWN_AFTER)),
-        _ => None,
-    });
+    let starting = state
+        .containers
+        .values()
+        .filter_map(|of| match (&of.phase, &of.pull) {
+            (Phase::Starting { at, .. }, _) => Some(later(*at, STARTING_SHOWN_AFTER)),
+            // Most images are there already: looking is quicker than telling.
+            (_, ImageState::Pulling { since }) => Some(later(*since, STARTING_SHOWN_AFTER)),
+            _ => None,
+        });
     starting.min().filter(|until| *until > now)
 }
 
@@ -164,13 +169,15 @@ fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
         }
     }
     for (name, value) in after {
-        let same = match (name.as_str(), before.get(&name)) {
-            ("conditions", Some(before)) => has_all(before, &value),
-            (_, Some(before)) => *before == value,
-            (_, None) => false,
-        };
-        if !same {
-            patch.insert(name, value);
+        match (name.as_str(), before.get(&name)) {
+            ("conditions", Some(before)) if has_all(before, &value) => {}
+            ("conditions", Some(before)) => {
+                patch.insert(name, without_old_members(before, value));
+            }
+            (_, Some(before)) if *before == value => {}
+            _ => {
+                patch.insert(name, value);
+            }
         }
     }
     (!patch.is_empty()).then_some(Value::Object(patch))
@@ -187,6 +194,26 @@ fn has_all(before: &Value, wanted: &Value) -> bool {
             .find(|condition| condition.get("type") == kind);
         same.is_some_and(|same| without_probe(same) == without_probe(wanted))
     })
+}
+
+/// Conditions are merged by type: what a condition no longer has (the reason why it was false) has
+/// to be taken out by name.
+fn without_old_members(before: &Value, mut wanted: Value) -> Value {
+    for condition in wanted.as_array_mut().into_iter().flatten() {
+        let kind = condition.get("type").cloned();
+        let mut known = before.as_array().into_iter().flatten();
+        let old = known.find(|old| old.get("type") == kind.as_ref());
+        let (Some(fields), Some(old)) = (condition.as_object_mut(), old.and_then(Value::as_object))
+        else {
+            continue;
+        };
+        for name in old.keys() {
+            if !fields.contains_key(name) {
+                fields.insert(name.clone(), Value::Null);
+            }
+        }
+    }
+    wanted
 }
 
 fn without_probe(condition: &Value) -> Value {

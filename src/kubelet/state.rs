@@ -134,7 +134,10 @@ pub(super) enum ImageState {
     #[default]
     Unknown,
     /// Being looked up or pulled.
-    Pulling,
+    Pulling {
+        /// Since when.
+        since: Timestamp,
+    },
     /// There, by this id.
     Ready {
         /// `docker.io/x/y@sha256:...`.

@@ -368,7 +368,9 @@ impl Worker {
                 });
             }
             images::Look::Pull => {
-                self.state(|state| state.container_mut(container).pull = ImageState::Pulling);
+                self.state(|state| {
+                    state.container_mut(container).pull = ImageState::Pulling { since: now };
+                });
                 let (node, pod) = (self.node.clone(), pod.clone());
                 let container = spec.clone();
                 self.operations

@@ -234,7 +234,7 @@ impl Plan<'_> {
         let name = container.name.clone();
         match &state.pull {
             ImageState::Unknown => self.actions.push(Action::EnsureImage { container: name }),
-            ImageState::Pulling => {}
+            ImageState::Pulling { .. } => {}
             ImageState::Ready { .. } => self
                 .actions
                 .push(Action::StartContainer { container: name }),

@@ -35,6 +35,11 @@ async fn a_pod_runs_and_is_reported_as_kubernetes_does() {
     ] {
         assert_eq!(condition(&pod, kind), "True", "{kind}");
     }
+    // Why a condition was false is gone when it is true.
+    for condition in told["conditions"].as_array().unwrap() {
+        assert_eq!(condition.get("reason"), None, "{condition}");
+        assert_eq!(condition.get("message"), None, "{condition}");
+    }
     let container = status(&pod);
     assert!(container["state"]["running"]["startedAt"].is_string());
     assert_eq!(container["lastState"], json!({}));
