@@ -3,6 +3,8 @@
 pub(crate) use crate::cli::errors::CliError;
 use crate::client::{Client, Connection, connect};
 use crate::serve::default_data_dir;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The flags of every verb.
@@ -74,6 +76,7 @@ impl GlobalArgs {
             cluster: self.cluster.clone(),
             user: self.user.clone(),
             own_server: default_data_dir().map(|dir| dir.join("kubeconfig")),
+            warn: Some(print_warning),
         };
         let (client, namespace, kube) = connect(&connection, "wkube").await?;
         Ok(Context {
@@ -82,5 +85,13 @@ impl GlobalArgs {
             namespace_asked: self.namespace.is_some(),
             kube,
         })
+    }
+}
+
+/// What a server warns of, each once. Kubernetes: kubectl's warning writer.
+fn print_warning(text: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().insert(text.to_owned()) {
+        eprintln!("Warning: {text}");
     }
 }

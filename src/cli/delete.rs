@@ -1,10 +1,8 @@
 //! `wkube delete`: deletes objects and waits until they are gone.
 
 use crate::cli::context::{CliError, Context, GlobalArgs};
-use crate::cli::discovery::Discovery;
 use crate::cli::durations;
-use crate::cli::manifests::FileArgs;
-use crate::cli::resource_args::{SelectorArgs, Target, Targets, targets, targets_of_files};
+use crate::cli::resource_args::{ObjectArgs, Target, Targets};
 use crate::cli::write_args::DryRun;
 use crate::client::ClientError;
 use crate::stdx::Clock;
@@ -14,12 +12,8 @@ use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// TYPE NAME..., TYPE/NAME..., or TYPE with -l or --all
-    words: Vec<String>,
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    selectors: SelectorArgs,
+    objects: ObjectArgs,
     /// Delete all resources, in the namespace of the specified resource types.
     #[arg(long)]
     all: bool,
@@ -64,12 +58,7 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
     let options = args.check()?;
     let timeout = durations::seconds(&args.timeout)?;
     let context = global.connect().await?;
-    let discovery = Discovery::read(&context.client).await?;
-    let mut targets = if args.files.filename.is_empty() {
-        targets(&args.words, &discovery, &context)?
-    } else {
-        targets_of_files(&args.files, &discovery, &context).await?
-    };
+    let mut targets = args.objects.targets(&context).await?;
     let mut errors = std::mem::take(&mut targets.errors);
     let deleted = all(&args, &context, &options, &targets, &mut errors).await?;
     CliError::all(errors)?;
@@ -87,13 +76,13 @@ impl Args {
                 "unexpected -o output mode: {}. We only support '-o name'",
                 self.output.as_deref().unwrap_or_default()
             )
-        } else if self.all && self.selectors.any() {
+        } else if self.all && self.objects.selectors.any() {
             "setting 'all' parameter but found a non empty selector. ".to_owned()
         } else if self.now && self.grace_period >= 0 {
             "--now and --grace-period cannot be specified together".to_owned()
         } else if self.force && self.grace_period > 0 {
             "--force and --grace-period greater than 0 cannot be specified together".to_owned()
-        } else if self.words.is_empty() && !self.files.given()? {
+        } else if !self.objects.given()? {
             NOTHING_NAMED.to_owned()
         } else {
             return self.options();
@@ -149,7 +138,7 @@ async fn all<'a>(
     targets: &'a Targets,
     errors: &mut Vec<CliError>,
 ) -> Result<Vec<Deleted<'a>>, CliError> {
-    let picks = args.selectors.any() || args.all;
+    let picks = args.objects.selectors.any() || args.all;
     if targets
         .list
         .iter()
@@ -219,7 +208,11 @@ async fn names(
         let names = target.names.iter().cloned();
         return names.map(|name| (target.namespace.clone(), name)).collect();
     }
-    let found = args.selectors.objects(context, target, errors).await;
+    let found = args
+        .objects
+        .selectors
+        .objects(context, target, errors)
+        .await;
     let text = |object: &Value, path: &str| {
         let text = object.pointer(path).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()

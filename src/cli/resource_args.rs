@@ -28,6 +28,34 @@ pub(crate) struct Targets {
     pub(crate) errors: Vec<CliError>,
 }
 
+/// The words and flags that name objects, of a verb about any of them.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ObjectArgs {
+    /// TYPE [NAME...], TYPE/NAME..., or TYPE,TYPE
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) selectors: SelectorArgs,
+}
+
+impl ObjectArgs {
+    /// Whether anything is named.
+    pub(crate) fn given(&self) -> Result<bool, CliError> {
+        Ok(self.files.given()? || !self.words.is_empty())
+    }
+
+    /// What is named, as the server has it.
+    pub(crate) async fn targets(&self, context: &Context) -> Result<Targets, CliError> {
+        let discovery = Discovery::read(&context.client).await?;
+        if self.files.filename.is_empty() {
+            targets(&self.words, &discovery, context)
+        } else {
+            targets_of_files(&self.files, &discovery, context).await
+        }
+    }
+}
+
 /// How objects are picked.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct SelectorArgs {
@@ -123,7 +151,7 @@ impl SelectorArgs {
 }
 
 /// What `words` mean. In `TYPE/NAME` form each word is a target of its own.
-pub(crate) fn targets(
+fn targets(
     words: &[String],
     discovery: &Discovery,
     context: &Context,
@@ -188,7 +216,7 @@ fn pair(word: &str) -> Result<(&str, &str), CliError> {
 }
 
 /// The objects that manifests name, in their order.
-pub(crate) async fn targets_of_files(
+async fn targets_of_files(
     args: &FileArgs,
     discovery: &Discovery,
     context: &Context,

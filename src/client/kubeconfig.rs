@@ -19,6 +19,8 @@ pub struct Connection {
     pub user: Option<String>,
     /// The kubeconfig that the server of this user writes, if it is there.
     pub own_server: Option<PathBuf>,
+    /// Told what the server warns of.
+    pub warn: Option<fn(&str)>,
 }
 
 /// Connects as `connection` says. Also answers the namespace of the context and the ecosystem's
@@ -45,7 +47,7 @@ pub async fn connect(
         .map_or_else(String::new, ToString::to_string);
     let client =
         kube::Client::try_from(config).map_err(|error| ClientError::Config(error.to_string()))?;
-    let remote = Arc::new(Remote::new(client.clone(), address));
+    let remote = Arc::new(Remote::new(client.clone(), address, connection.warn));
     Ok((Client::new(remote, field_manager), namespace, client))
 }
 

@@ -56,14 +56,18 @@ pub struct Remote {
     client: kube::Client,
     /// For messages: `host:port`.
     address: String,
+    /// Told what the server warns of.
+    warn: Option<fn(&str)>,
 }
 
 impl Remote {
-    /// Wraps the ecosystem's client of the server at `address`.
-    pub fn new(client: kube::Client, address: impl Into<String>) -> Self {
+    /// Wraps the ecosystem's client of the server at `address`; `warn` is told what the server
+    /// warns of.
+    pub fn new(client: kube::Client, address: impl Into<String>, warn: Option<fn(&str)>) -> Self {
         Self {
             client,
             address: address.into(),
+            warn,
         }
     }
 
@@ -82,6 +86,11 @@ impl Transport for Remote {
             .send(request)
             .await
             .map_err(|error| self.failure(&error))?;
+        if let Some(warn) = self.warn {
+            let headers = response.headers().get_all(http::header::WARNING);
+            let texts = headers.iter().filter_map(|value| value.to_str().ok());
+            texts.flat_map(warnings).for_each(|text| warn(&text));
+        }
         Ok(response.map(|body| {
             body.into_data_stream()
                 .map(|part| part.map_err(io::Error::other))
@@ -105,5 +114,31 @@ impl Remote {
                 None => return ClientError::Transport(deepest.to_string()),
             }
         }
+    }
+}
+
+/// The texts of a Warning header: `299 - "text", 299 - "text"` (RFC 7234).
+fn warnings(header: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut chars = header.chars();
+    while chars.by_ref().any(|c| c == '"') {
+        let mut text = String::new();
+        while let Some(c) = chars.next().filter(|c| *c != '"') {
+            text.extend(if c == '\\' { chars.next() } else { Some(c) });
+        }
+        texts.push(text);
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_read_out_of_their_header() {
+        let header = r#"299 - "unknown field \"spec.a\"", 299 - "b""#;
+        assert_eq!(warnings(header), ["unknown field \"spec.a\"", "b"]);
+        assert!(warnings("299 -").is_empty());
     }
 }

@@ -15,9 +15,7 @@ mod text;
 mod volumes;
 
 use crate::cli::context::{CliError, Context, GlobalArgs};
-use crate::cli::discovery::Discovery;
-use crate::cli::manifests::FileArgs;
-use crate::cli::resource_args::{SelectorArgs, Target, targets, targets_of_files};
+use crate::cli::resource_args::{ObjectArgs, Target};
 use crate::client::{Client, Query};
 use crate::meta::GroupVersionResource;
 use crate::stdx::Clock;
@@ -28,12 +26,8 @@ use text::Text;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// TYPE [NAME...], TYPE PREFIX, or TYPE/NAME...
-    words: Vec<String>,
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    selectors: SelectorArgs,
+    objects: ObjectArgs,
     /// If true, display events related to the described object.
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -84,18 +78,13 @@ describers! {
 }
 
 pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
-    if args.words.is_empty() && !args.files.given()? {
+    if !args.objects.given()? {
         let what = "You must specify the type of resource to describe. Use \"wkube api-resources\" \
                     for a complete list of supported resources.";
         return Err(CliError::new(what));
     }
     let context = global.connect().await?;
-    let discovery = Discovery::read(&context.client).await?;
-    let targets = if args.files.filename.is_empty() {
-        targets(&args.words, &discovery, &context)?
-    } else {
-        targets_of_files(&args.files, &discovery, &context).await?
-    };
+    let targets = args.objects.targets(&context).await?;
     let scene = Scene {
         client: &context.client,
         now: Clock::real().now(),
@@ -118,7 +107,7 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
         }
     }
     if shown == 0 && errors.is_empty() {
-        if args.selectors.all_namespaces {
+        if args.objects.selectors.all_namespaces {
             eprintln!("No resources found");
         } else {
             eprintln!("No resources found in {} namespace.", context.namespace);
@@ -136,7 +125,11 @@ async fn objects(
     errors: &mut Vec<CliError>,
 ) -> (Vec<Value>, bool) {
     let mut wrong = Vec::new();
-    let found = args.selectors.objects(context, target, &mut wrong).await;
+    let found = args
+        .objects
+        .selectors
+        .objects(context, target, &mut wrong)
+        .await;
     let prefix = match target.names.as_slice() {
         [prefix] if found.is_empty() && target.place.is_empty() => prefix,
         _ => {
@@ -151,7 +144,11 @@ async fn objects(
         place: String::new(),
     };
     let mut ignored = Vec::new();
-    let mut begun = args.selectors.objects(context, &all, &mut ignored).await;
+    let mut begun = args
+        .objects
+        .selectors
+        .objects(context, &all, &mut ignored)
+        .await;
     begun.retain(|object| text::at(object, "/metadata/name").starts_with(prefix.as_str()));
     if begun.is_empty() {
         errors.extend(wrong);

@@ -5,10 +5,8 @@ mod tables;
 mod watch;
 
 use crate::cli::context::{CliError, Context, GlobalArgs};
-use crate::cli::discovery::Discovery;
-use crate::cli::manifests::FileArgs;
 use crate::cli::printers::{Output, OutputArgs, SortBy};
-use crate::cli::resource_args::{SelectorArgs, Target, Targets, targets, targets_of_files};
+use crate::cli::resource_args::{ObjectArgs, Target, Targets};
 use crate::client::{Client, ClientError, with_query};
 use http::Method;
 use std::io::Write as _;
@@ -16,12 +14,8 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// TYPE [NAME...], TYPE/NAME..., or TYPE,TYPE
-    words: Vec<String>,
     #[command(flatten)]
-    files: FileArgs,
-    #[command(flatten)]
-    selectors: SelectorArgs,
+    objects: ObjectArgs,
     /// After listing the requested objects, watch for changes.
     #[arg(long, short)]
     watch: bool,
@@ -65,7 +59,7 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
     }
     let output = args.output.any()?;
     let sort_by = args.sort_by.as_deref().map(SortBy::parse).transpose()?;
-    if args.words.is_empty() && args.files.filename.is_empty() {
+    if !args.objects.given()? {
         return Err(CliError::bare(
             "You must specify the type of resource to get. Use \"wkube api-resources\" for a \
              complete list of supported resources.\n\nerror: Required resource not specified.\n\
@@ -74,12 +68,7 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
         ));
     }
     let context = global.connect().await?;
-    let discovery = Discovery::read(&context.client).await?;
-    let targets = if args.files.filename.is_empty() {
-        targets(&args.words, &discovery, &context)?
-    } else {
-        targets_of_files(&args.files, &discovery, &context).await?
-    };
+    let targets = args.objects.targets(&context).await?;
     args.check(&targets)?;
     let get = Get {
         args: &args,
@@ -111,10 +100,10 @@ struct Get<'a> {
 impl Args {
     fn check(&self, targets: &Targets) -> Result<(), CliError> {
         let named = targets.list.iter().any(|target| !target.names.is_empty());
-        let by_words = named && self.files.filename.is_empty();
-        let what = if by_words && self.selectors.all_namespaces {
+        let by_words = named && self.objects.files.filename.is_empty();
+        let what = if by_words && self.objects.selectors.all_namespaces {
             "a resource cannot be retrieved by name across all namespaces"
-        } else if by_words && self.selectors.any() {
+        } else if by_words && self.objects.selectors.any() {
             "name cannot be provided when a selector is specified"
         } else if self.subresource.is_some() && !named {
             "subresource cannot be used when bulk resources are specified"
@@ -136,7 +125,7 @@ impl Args {
             } else {
                 self.chunk_size.to_string()
             };
-            let query = self.selectors.query().with("limit", &limit);
+            let query = self.objects.selectors.query().with("limit", &limit);
             return vec![with_query(
                 self.list_path(target),
                 &query.with("includeObject", include),
@@ -150,7 +139,7 @@ impl Args {
     }
 
     fn list_path(&self, target: &Target) -> String {
-        let namespace = if self.selectors.all_namespaces {
+        let namespace = if self.objects.selectors.all_namespaces {
             ""
         } else {
             &target.namespace
@@ -162,7 +151,7 @@ impl Args {
         if self.ignore_not_found && error.is_not_found() {
             None
         } else if target.names.is_empty() {
-            Some(self.selectors.list_error(target, error))
+            Some(self.objects.selectors.list_error(target, error))
         } else {
             Some(error.into())
         }
@@ -171,7 +160,7 @@ impl Args {
     /// What is said on stderr where nothing was found.
     fn say_nothing_found(&self, context: &Context, targets: &[Target]) {
         let namespaced = targets.iter().all(|target| target.resource.namespaced);
-        if self.selectors.all_namespaces || !namespaced {
+        if self.objects.selectors.all_namespaces || !namespaced {
             eprintln!("No resources found");
         } else {
             eprintln!("No resources found in {} namespace.", context.namespace);

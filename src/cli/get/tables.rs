@@ -65,7 +65,7 @@ pub(super) fn printer(get: &Get<'_>, target: &Target, with_kind: bool) -> TableP
     let args = get.args;
     let mut printer = TablePrinter::default();
     printer.wide = get.wide;
-    printer.with_namespace = args.selectors.all_namespaces && target.resource.namespaced;
+    printer.with_namespace = args.objects.selectors.all_namespaces && target.resource.namespaced;
     printer.no_headers = args.no_headers;
     printer.show_labels = args.show_labels;
     printer.label_columns.clone_from(&args.label_columns);

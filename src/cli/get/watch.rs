@@ -37,7 +37,7 @@ pub(super) async fn run(get: &Get<'_>, targets: Targets) -> Result<(), CliError>
             Some(_) => show_now(get, target, &list).await?,
         }
     }
-    let mut query = get.args.selectors.query();
+    let mut query = get.args.objects.selectors.query();
     if let [name] = target.names.as_slice() {
         query = query.with("fieldSelector", &format!("metadata.name={name}"));
     }
