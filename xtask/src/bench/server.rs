@@ -137,7 +137,9 @@ pub(super) struct Usage {
     pub(super) cpu_seconds: f64,
     /// Bytes of memory that it holds now.
     pub(super) resident_bytes: f64,
-    /// Bytes that it had written to disks.
+    /// The part of it that no file stands behind.
+    pub(super) anonymous_bytes: f64,
+    /// Bytes that it has given to calls that write, to files or elsewhere.
     pub(super) written_bytes: f64,
 }
 
@@ -165,7 +167,8 @@ impl Usage {
         Ok(Self {
             cpu_seconds: (ticks(11) + ticks(12)) / TICKS,
             resident_bytes: field(&read("status")?, "VmRSS:") * 1024.0,
-            written_bytes: field(&read("io")?, "write_bytes:"),
+            anonymous_bytes: field(&read("status")?, "RssAnon:") * 1024.0,
+            written_bytes: field(&read("io")?, "wchar:"),
         })
     }
 }
