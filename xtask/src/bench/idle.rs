@@ -59,6 +59,12 @@ fn idle(lab: &Lab) -> Result<Vec<Sample>, String> {
             Aim::AtMost(40.0),
         ),
         alone(
+            "of it not mapped from files",
+            "MB",
+            after.anonymous_bytes / 1e6,
+            Aim::None,
+        ),
+        alone(
             "processor time, of a core",
             "%",
             cpu * 100.0,
