@@ -14,7 +14,10 @@ pub(super) const BENCH: Bench = Bench {
           before the next. The peer starts the same compiled code as a process of its own: bare \
           wasmtime with the same engine settings on one thread, from before the exec to the first \
           line that the guest writes, when it listens. 200 each in a run.",
-    shortfall: "",
+    shortfall: "Three durable writes stand between the request and Ready, one after the other: the pod, \
+                its binding, its status; the journal of the node is synced beside the last. A process \
+                waits for no disk. They are the promise that nothing acknowledged is lost, so what is \
+                left to mend is the processor time around each write, which a busy machine multiplies.",
     run,
 };
 

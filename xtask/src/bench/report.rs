@@ -13,9 +13,9 @@ Written by `cargo xtask bench`; what stands under *Why* is kept by hand in `xtas
 figure is the median of the runs, with the smallest and the largest in brackets. The peer is measured
 in the same run on the same machine. `wkube : peer` divides the one by the other.
 
-All of it is one command and needs no attention; with three runs and the idle server watched for
-`--idle-minutes 10` it takes about 50 minutes, 20 of them without the idle server. `--quick` makes one
-short run and writes nothing. Names choose measurements: `cargo xtask bench start pod`.
+All of it is one command and needs no attention; with three runs it takes about an hour, half of which
+is the idle server being watched (`--idle-minutes 10`). `--quick` makes one short run and writes
+nothing. Names choose measurements: `cargo xtask bench start pod`.
 ";
 
 /// The section of one measurement.
