@@ -9,12 +9,21 @@ use serde_json::Value;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Table {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     column_definitions: Vec<Column>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     pub(crate) rows: Vec<Row>,
     #[serde(default)]
     metadata: Metadata,
+}
+
+/// A list that may be null: the tables of a watch but the first have no columns.
+fn or_null<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,5 +208,8 @@ mod tests {
             "a        1\nlonger   2...\n",
             "headers once"
         );
+        let next = serde_json::json!({"columnDefinitions": null, "rows": [{"cells": ["b", 3]}]});
+        let next: Table = serde_json::from_value(next).unwrap();
+        assert_eq!(printer.show(&next), "b        3\n", "a watch's next table");
     }
 }
