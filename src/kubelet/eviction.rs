@@ -61,6 +61,8 @@ pub(super) async fn run(kubelet: Arc<Kubelet>, reporter: Arc<NodeReporter>) {
     let share = |percent: u64| budget.limit() / 100 * percent;
     loop {
         budget.reached(share(PRESSED_PERCENT)).await;
+        let message = "Attempting to reclaim memory";
+        reporter.event(EventType::Warning, "EvictionThresholdMet", message);
         reporter.set_memory_pressure(true);
         let since = clock.instant();
         loop {

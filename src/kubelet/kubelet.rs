@@ -118,6 +118,7 @@ impl Kubelet {
             config.client.clone(),
             facts(&config, &node),
             config.clock.clone(),
+            &node,
         ));
         tokio::select! {
             () = reporter.register() => {
@@ -250,6 +251,7 @@ fn make_node(
         pulls: Arc::new(Semaphore::new(PULLS_MAX)),
         admitted: Mutex::default(),
         metrics: config.metrics.of(&config.node_name),
+        status_changed: Arc::default(),
         shutdown: config.shutdown.child(),
     }
 }

@@ -38,6 +38,6 @@ pub use local_nodes::LocalNodes;
 pub use metrics::KubeletMetrics;
 pub use node_status::{Capacity, KUBELET_VERSION};
 pub use runtime::{
-    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, MockRuntime, Output,
-    PodRuntime, RunningContainer, WasmPodRuntime,
+    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, MockRuntime, NodeImage,
+    Output, PodRuntime, RunningContainer, WasmPodRuntime,
 };

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// What a pod asks of the node: thousandths of cores and of bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +67,8 @@ pub(super) struct Node {
     pub(super) pulls: Arc<Semaphore>,
     pub(super) admitted: Mutex<Admitted>,
     pub(super) metrics: NodeMetrics,
+    /// Told when the node's own status has changed.
+    pub(super) status_changed: Arc<Notify>,
     pub(super) shutdown: Shutdown,
 }
 

@@ -3,7 +3,9 @@
 //!
 //! Kubernetes: kubelet `nodestatus` setters and their words, nodeStatusReportFrequency.
 
-use crate::client::{Client, ClientError, PatchKind};
+use crate::client::{Client, ClientError, EventRecorder, EventType, ObjectReference, PatchKind};
+use crate::kubelet::node::Node;
+use crate::kubelet::runtime::PodRuntime;
 use crate::meta::GroupVersionResource;
 use crate::stdx::{Backoff, Clock, Digest, Shutdown};
 use jiff::Timestamp;
@@ -12,11 +14,16 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How often the status is written when nothing changed. Kubernetes: nodeStatusReportFrequency.
 const REPORT_EVERY: Duration = Duration::from_secs(300);
+/// When images are first told: they need not be counted while the node starts.
+const FIRST_IMAGES: Duration = Duration::from_secs(10);
+/// Images that a node tells. Kubernetes: nodeStatusMaxImages.
+const IMAGES_MAX: usize = 50;
 /// The first wait before a failed write is tried again.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait. Kubernetes: the kubelet waits up to 7 s between tries to register.
@@ -67,7 +74,9 @@ pub(super) struct NodeReporter {
     clock: Clock,
     pressure: Mutex<Pressure>,
     since: Mutex<BTreeMap<&'static str, (bool, Timestamp)>>,
-    changed: Notify,
+    changed: Arc<Notify>,
+    runtime: Arc<dyn PodRuntime>,
+    events: EventRecorder,
 }
 
 fn nodes() -> GroupVersionResource {
@@ -80,14 +89,16 @@ fn time(at: Timestamp) -> String {
 
 impl NodeReporter {
     /// A reporter that has not written yet.
-    pub(super) fn new(client: Client, facts: NodeFacts, clock: Clock) -> Self {
+    pub(super) fn new(client: Client, facts: NodeFacts, clock: Clock, node: &Node) -> Self {
         Self {
             client,
             facts,
             clock,
             pressure: Mutex::default(),
             since: Mutex::default(),
-            changed: Notify::new(),
+            changed: node.status_changed.clone(),
+            runtime: node.runtime.clone(),
+            events: node.events.clone(),
         }
     }
 
@@ -97,7 +108,25 @@ impl NodeReporter {
         if pressure.memory != pressed {
             pressure.memory = pressed;
             self.changed.notify_one();
+            let (reason, name) = match pressed {
+                true => ("NodeHasInsufficientMemory", &self.facts.name),
+                false => ("NodeHasSufficientMemory", &self.facts.name),
+            };
+            let message = format!("Node {name} status is now: {reason}");
+            self.event(EventType::Normal, reason, &message);
         }
+    }
+
+    /// An Event about the node itself.
+    pub(super) fn event(&self, kind: EventType, reason: &str, message: &str) {
+        let about = ObjectReference {
+            kind: "Node".to_owned(),
+            name: self.facts.name.clone(),
+            // Kubernetes: the kubelet names its node by its name here as well.
+            uid: self.facts.name.clone(),
+            ..ObjectReference::default()
+        };
+        self.events.event(&about, kind, reason, message);
     }
 
     /// Makes the node's object, or takes over the one that is there. Tries until it is done.
@@ -124,7 +153,7 @@ impl NodeReporter {
         match created {
             Ok(node) => {
                 if node.pointer("/status/conditions").is_none() {
-                    self.write_status().await?;
+                    self.write_status(None).await?;
                 }
                 Ok(())
             }
@@ -134,7 +163,7 @@ impl NodeReporter {
                 self.client
                     .patch::<IgnoredAny>(&nodes(), at, "", PatchKind::Merge, &patch)
                     .await?;
-                self.write_status().await
+                self.write_status(None).await
             }
             Err(error) => Err(error),
         }
@@ -143,14 +172,14 @@ impl NodeReporter {
     /// Writes the status when it changed, and every five minutes, until `shutdown`.
     pub(super) async fn run(&self, shutdown: Shutdown) {
         let mut backoff = backoff();
-        let mut wait = REPORT_EVERY;
+        let mut wait = FIRST_IMAGES;
         loop {
             tokio::select! {
                 () = self.changed.notified() => {}
                 () = self.clock.sleep(wait) => {}
                 () = shutdown.stopped() => return,
             }
-            let written = match self.write_status().await {
+            let written = match self.report().await {
                 // Somebody deleted the node's object while the node lives.
                 Err(error) if error.is_not_found() => self.try_register().await,
                 other => other,
@@ -169,8 +198,29 @@ impl NodeReporter {
         }
     }
 
-    async fn write_status(&self) -> Result<(), ClientError> {
+    /// The largest images, as many as a node tells. Kubernetes: nodeStatusMaxImages.
+    async fn images(&self) -> Vec<Value> {
+        let runtime = self.runtime.clone();
+        let listed = tokio::task::spawn_blocking(move || runtime.images()).await;
+        let mut images = listed.unwrap_or_default();
+        images.sort_by_key(|image| std::cmp::Reverse(image.size_bytes));
+        images.truncate(IMAGES_MAX);
+        let images = images.into_iter();
+        let images =
+            images.map(|image| json!({"names": image.names, "sizeBytes": image.size_bytes}));
+        images.collect()
+    }
+
+    async fn report(&self) -> Result<(), ClientError> {
+        let images = self.images().await;
+        self.write_status(Some(images)).await
+    }
+
+    async fn write_status(&self, images: Option<Vec<Value>>) -> Result<(), ClientError> {
         let mut status = self.status();
+        if let (Some(images), Some(status)) = (images, status.as_object_mut()) {
+            status.insert("images".to_owned(), json!(images));
+        }
         // Kubernetes: the merge key of addresses is their type, of which a node with two families
         // has two, so the list is replaced whole (nodeutil `fixupPatchForNodeStatusAddresses`).
         if let Some(Value::Array(addresses)) = status.get_mut("addresses") {

@@ -14,9 +14,13 @@ use crate::net::PodNet;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
 use std::io;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Where an HTTP handler listens if its container names no port.
 const HTTP_PORT_DEFAULT: u16 = 8080;
+
+/// What is said of a start that nobody waits for any more.
+pub(super) const GIVEN_UP: &str = "the container was stopped before it had started";
 
 /// The outcome of a start; the error is for people.
 pub(super) type Started = Result<Arc<dyn RunningContainer>, String>;
@@ -153,7 +157,7 @@ pub(super) fn configured(parts: &Parts, sources: &Sources) -> Result<Configured,
     })
 }
 
-/// Calls the runtime. With `wait` the record of the start is durable before the guest runs; else
+/// Calls the runtime, until `given_up`. With `wait` the record of the start is durable before the guest runs; else
 /// it is when this returns.
 pub(super) async fn run(
     node: &Node,
@@ -162,6 +166,7 @@ pub(super) async fn run(
     restarts: u32,
     commit: io::Result<Commit>,
     wait: bool,
+    given_up: &CancellationToken,
 ) -> Started {
     let recorded = async {
         let durable = match commit {
@@ -193,11 +198,19 @@ pub(super) async fn run(
         budget: node.budget.clone(),
         restarts,
     };
+    // A module may take long to compile; what it was for may be gone before it is.
+    let started = async {
+        tokio::select! {
+            biased;
+            started = node.runtime.start(start) => started,
+            () = given_up.cancelled() => Err(GIVEN_UP.to_owned()),
+        }
+    };
     if wait {
         recorded.await?;
-        return node.runtime.start(start).await;
+        return started.await;
     }
-    let (recorded, started) = tokio::join!(recorded, node.runtime.start(start));
+    let (recorded, started) = tokio::join!(recorded, started);
     let started = started?;
     if let Err(error) = recorded {
         started.kill();

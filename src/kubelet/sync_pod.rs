@@ -25,6 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Turns of one step; a plan that wants more turns in a circle.
 const TURNS_MAX: usize = 64;
@@ -80,6 +81,8 @@ pub(super) struct Worker {
     pub(super) sandbox: Option<SandboxParts>,
     pub(super) images: HashMap<String, ImageInfo>,
     pub(super) logs: HashMap<String, Arc<crate::kubelet::logs::ContainerLog>>,
+    /// Containers whose start is under way, and how it is given up.
+    starting: HashMap<String, CancellationToken>,
     reporter: Reporter,
     /// Entries of the journal that must be durable before anything else is done.
     recording: usize,
@@ -100,6 +103,7 @@ impl Worker {
             sandbox: None,
             images: HashMap::new(),
             logs: HashMap::new(),
+            starting: HashMap::new(),
             reporter: Reporter::new(told.status.as_ref()),
             recording: 0,
             pull_backoffs_told: HashSet::new(),
@@ -243,6 +247,12 @@ impl Worker {
                 kill_at,
                 why,
             } => self.stop_container(pod, &container, kill_at, why),
+            Action::GiveUpStart { container } => {
+                if let Some(start) = self.starting.get(&container) {
+                    start.cancel();
+                }
+                return false;
+            }
             Action::KillContainer { container } => {
                 self.state(|state| state.container_mut(&container).stop = Stop::Killed);
                 if let Some(running) = self.entry.running.lock().get(&container) {
@@ -393,6 +403,7 @@ impl Worker {
         self.pull_backoffs_told.remove(container);
         match result {
             Ok(info) => {
+                self.node.status_changed.notify_one();
                 images::tell_pulled(&self.node, pod, spec, &info, took, waited);
                 self.state(|state| {
                     let of = state.container_mut(container);
@@ -494,16 +505,20 @@ impl Worker {
         // A container that may run again starts while its record is on the way to the disk, and
         // is not reported before it is there; one that must not run twice waits for it.
         let wait = !pod_spec::restarts(pod, spec, 1) || pod_spec::restart_policy(pod) == "Never";
+        let given_up = CancellationToken::new();
+        self.starting.insert(container.to_owned(), given_up.clone());
         let node = self.node.clone();
         let container = container.to_owned();
         self.operations.push(Box::pin(async move {
-            let result = start::run(&node, configured, log, restarts, commit, wait).await;
+            let run = start::run(&node, configured, log, restarts, commit, wait, &given_up);
+            let result = run.await;
             Done::Started { container, result }
         }));
     }
 
     fn started(&mut self, pod: &Pod, container: &str, result: start::Started) {
         let now = self.node.clock.now();
+        self.starting.remove(container);
         match result {
             Ok(running) => {
                 self.node.event(
@@ -532,10 +547,12 @@ impl Worker {
                 }));
             }
             Err(message) => {
-                self.node.metrics.start_errors.inc();
-                let event = format!("Error: {message}");
-                self.node
-                    .event(pod, container, EventType::Warning, "Failed", event);
+                if message != start::GIVEN_UP {
+                    self.node.metrics.start_errors.inc();
+                    let event = format!("Error: {message}");
+                    self.node
+                        .event(pod, container, EventType::Warning, "Failed", event);
+                }
                 let exit = ContainerExit {
                     code: crate::kubelet::state::EXIT_START_ERROR,
                     reason: "StartError".to_owned(),

@@ -1,7 +1,10 @@
 //! The log of one run of a container: takes bytes as the guest writes them, makes lines of them,
 //! wakes who follows. A write is on its way to the disk when it returns, so there is no backlog
-//! that could grow, and a guest that prints much waits for its own writes.
+//! that could grow, and a guest that prints much waits for its own writes. Beyond its allowance,
+//! lines are dropped, and the log says how many.
 
+use crate::kubelet::logs::LogLimits;
+use crate::kubelet::logs::allowance::Allowance;
 use crate::kubelet::logs::segments::Segments;
 use crate::kubelet::runtime::Output;
 use crate::stdx::Clock;
@@ -30,6 +33,7 @@ struct Inner {
     file: Option<File>,
     permit: Option<OwnedSemaphorePermit>,
     scratch: Vec<u8>,
+    allowance: Allowance,
     failed: bool,
     closed: bool,
 }
@@ -43,7 +47,12 @@ pub(in crate::kubelet) struct ContainerLog {
 }
 
 impl ContainerLog {
-    pub(super) fn new(segments: Segments, clock: Clock, open_files: Arc<Semaphore>) -> Self {
+    pub(super) fn new(
+        segments: Segments,
+        limits: LogLimits,
+        clock: Clock,
+        open_files: &Arc<Semaphore>,
+    ) -> Self {
         let end = segments.end();
         Self {
             inner: Mutex::new(Inner {
@@ -52,12 +61,13 @@ impl ContainerLog {
                 file: None,
                 permit: None,
                 scratch: Vec::new(),
+                allowance: Allowance::new(&limits, clock.instant()),
                 failed: false,
                 closed: false,
             }),
             extent: watch::Sender::new(Extent { end, closed: false }),
             clock,
-            open_files,
+            open_files: open_files.clone(),
         }
     }
 
@@ -74,6 +84,10 @@ impl ContainerLog {
                 let now = self.timestamp();
                 inner.line(&now, stderr, b'P', &rest);
             }
+        }
+        if let Some(words) = inner.allowance.take_dropped() {
+            let now = self.timestamp();
+            inner.push(&now, true, b'F', words.as_bytes());
         }
         inner.flush(&self.open_files);
         inner.file = None;
@@ -111,6 +125,7 @@ impl Output for ContainerLog {
             return;
         }
         let now = self.timestamp();
+        inner.allowance.refill(self.clock.instant());
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             inner.piece(&now, stderr, piece);
         }
@@ -157,7 +172,18 @@ impl Inner {
         }
     }
 
+    /// A line, if the container may still print.
     fn line(&mut self, now: &str, stderr: bool, tag: u8, text: &[u8]) {
+        if !self.allowance.pay(text.len()) {
+            return;
+        }
+        if let Some(words) = self.allowance.take_dropped() {
+            self.push(now, true, b'F', words.as_bytes());
+        }
+        self.push(now, stderr, tag, text);
+    }
+
+    fn push(&mut self, now: &str, stderr: bool, tag: u8, text: &[u8]) {
         let stream: &[u8] = if stderr { b" stderr " } else { b" stdout " };
         self.scratch.extend_from_slice(now.as_bytes());
         self.scratch.extend_from_slice(stream);

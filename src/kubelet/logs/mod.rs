@@ -3,6 +3,7 @@
 //! The line form is that of the CRI: `2026-01-02T03:04:05.000000000Z stdout F text`.
 //! Must not know pods beyond their names.
 
+mod allowance;
 mod container_log;
 mod reader;
 mod segments;
@@ -64,6 +65,11 @@ pub(in crate::kubelet) struct LogLimits {
     pub(in crate::kubelet) files_max: usize,
     /// Bytes of one instance that are held when there are no files.
     pub(in crate::kubelet) memory_bytes_max: usize,
+    /// Bytes that one container may print at once, after it was quiet.
+    pub(in crate::kubelet) burst_bytes: u64,
+    /// Bytes a second that it may print on and on; lines beyond are dropped, and the log says so.
+    /// A guest that prints in a circle would else wear out an SD card.
+    pub(in crate::kubelet) bytes_per_second: u64,
 }
 
 impl Default for LogLimits {
@@ -72,6 +78,8 @@ impl Default for LogLimits {
             file_bytes_max: 10 << 20,
             files_max: 5,
             memory_bytes_max: 256 << 10,
+            burst_bytes: 16 << 20,
+            bytes_per_second: 1 << 20,
         }
     }
 }
@@ -114,7 +122,7 @@ impl LogStore {
             Some(folder) => Segments::files(folder.clone(), instance, self.limits),
             None => Segments::memory(self.limits),
         };
-        let log = ContainerLog::new(segments, self.clock.clone(), self.open_files.clone());
+        let log = ContainerLog::new(segments, self.limits, self.clock.clone(), &self.open_files);
         let log = Arc::new(log);
         let mut pods = self.pods.lock();
         let containers = pods.entry(key.uid.clone()).or_default();
@@ -154,7 +162,7 @@ impl LogStore {
         }
         let folder = self.container_folder(key).ok_or(LogError::NotFound)?;
         let segments = Segments::found(folder, instance, self.limits)?.ok_or(LogError::NotFound)?;
-        let log = ContainerLog::new(segments, self.clock.clone(), self.open_files.clone());
+        let log = ContainerLog::new(segments, self.limits, self.clock.clone(), &self.open_files);
         log.close();
         Ok(Arc::new(log))
     }

@@ -89,6 +89,7 @@ async fn files_are_rotated_and_bounded() {
         file_bytes_max: 1_000,
         files_max: 3,
         memory_bytes_max: 2_000,
+        ..LogLimits::default()
     };
     for at in [Some(folder.path()), None] {
         let store = store(at, limits);
@@ -137,4 +138,30 @@ async fn old_instances_and_orphans_are_dropped() {
     assert!(store.find(&key(), 3).is_ok());
     store.remove_pod("ns", "p", "u");
     assert!(store.find(&key(), 3).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_prints_too_much_loses_lines_and_the_log_says_how_many() {
+    let limits = LogLimits {
+        burst_bytes: 1_600,
+        bytes_per_second: 100,
+        ..LogLimits::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(Some(folder.path()), limits);
+    let log = store.begin(&key(), 0);
+    let line = format!("{}\n", "x".repeat(60));
+    log.write(false, line.repeat(20).as_bytes());
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    log.write(false, b"again\n");
+    log.write(false, line.repeat(20).as_bytes());
+    log.close();
+    let all = text(&log, LogQuery::default()).await;
+    let lines: Vec<&str> = all.lines().collect();
+    let dropped =
+        "[wkube: 4 lines (240 bytes) were dropped here: a container may log 0 KiB a second]";
+    assert_eq!(lines[16], dropped, "{all}");
+    assert_eq!(lines[17], "again");
+    assert_eq!(lines.len(), 20, "{all}");
+    assert!(lines[19].starts_with("[wkube: 19 lines "), "{all}");
 }

@@ -39,6 +39,11 @@ pub(super) enum Action {
         /// Why, for the Event; empty if the pod is being deleted.
         why: &'static str,
     },
+    /// Do not wait for a container that is being started, which may take a long compile.
+    GiveUpStart {
+        /// The container.
+        container: String,
+    },
     /// End a container at once.
     KillContainer {
         /// The container.
@@ -306,7 +311,12 @@ impl Plan<'_> {
         };
         for container in of {
             let state = self.state.container(&container.name);
+            if !state.is_live() {
+                continue;
+            }
             if !state.is_running() {
+                let container = container.name.clone();
+                self.actions.push(Action::GiveUpStart { container });
                 continue;
             }
             match state.stop {

@@ -96,6 +96,7 @@ impl Pretend {
                 self.say(format!("stop {container}"));
                 self.state.container_mut(&container).stop = Stop::Asked { kill_at };
             }
+            Action::GiveUpStart { container } => self.say(format!("give up {container}")),
             Action::KillContainer { container } => {
                 self.say(format!("kill {container}"));
                 self.state.container_mut(&container).stop = Stop::Killed;

@@ -9,6 +9,7 @@
 //! | `fail-runs` | `2` | only the first runs end with `exit-code`, later ones as if it were 0 |
 //! | `print` | text | printed to stdout at the start, with a line end |
 //! | `fail-pull` | `1` | so many pulls fail before one succeeds |
+//! | `start-takes` | `30s` | the start takes so long, as one that compiles does |
 //! | `start-error` | text | the start fails with this message |
 //! | `ignore-stop` | `true` | a wish to stop is not heard: it must be killed |
 
@@ -132,6 +133,9 @@ impl PodRuntime for MockRuntime {
         self.starts
             .lock()
             .push(format!("{name}/{container}#{}", start.restarts));
+        if let Some(takes) = told(pod, container, "start-takes").and_then(|text| duration(&text)) {
+            self.clock.sleep(takes).await;
+        }
         if let Some(error) = told(pod, container, "start-error") {
             return Err(error);
         }

@@ -32,6 +32,15 @@ pub struct ImageInfo {
     pub local: bool,
 }
 
+/// An image as `status.images` of a node names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeImage {
+    /// By digest and by tag.
+    pub names: Vec<String>,
+    /// Size in bytes, as it is stored.
+    pub size_bytes: u64,
+}
+
 /// Why an image is not there.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ImageFailure {
@@ -137,6 +146,10 @@ pub trait PodRuntime: Send + Sync {
         image: &str,
         keyring: &Keyring,
     ) -> Result<ImageInfo, ImageFailure>;
+    /// The images that are on this machine. May read the disk.
+    fn images(&self) -> Vec<NodeImage> {
+        Vec::new()
+    }
     /// Starts a container whose image is there. The error is for people.
     async fn start(&self, start: ContainerStart) -> Result<Arc<dyn RunningContainer>, String>;
 }

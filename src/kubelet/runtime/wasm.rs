@@ -3,8 +3,8 @@
 
 use crate::kubelet::env::ImageDefaults;
 use crate::kubelet::runtime::{
-    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, Output, PodRuntime,
-    RunningContainer,
+    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, NodeImage, Output,
+    PodRuntime, RunningContainer,
 };
 use crate::oci::{
     Image, ImageError, ImageStore, ImageWasm, Keyring, Origin, PullPolicy, Reference,
@@ -13,6 +13,7 @@ use crate::wasm_runtime::{Container, ContainerConfig, Mount, OutputSink, WasmRun
 use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The runtime of the product.
@@ -63,6 +64,33 @@ impl PodRuntime for WasmPodRuntime {
     fn image(&self, _pod: &Pod, image: &str) -> Result<Option<ImageInfo>, ImageFailure> {
         let found = self.images.get(&reference(image)?);
         Ok(found.map_err(|error| inspect(&error))?.map(info))
+    }
+
+    fn images(&self) -> Vec<NodeImage> {
+        let all = match self.images.list() {
+            Ok(all) => all,
+            Err(error) => {
+                tracing::warn!(%error, "the images of the node cannot be listed");
+                return Vec::new();
+            }
+        };
+        let mut by_digest: BTreeMap<String, NodeImage> = BTreeMap::new();
+        for summary in all {
+            let name = summary.reference.to_string();
+            let digested = summary.reference.with_digest(summary.digest).to_string();
+            let image = by_digest
+                .entry(summary.digest.to_string())
+                .or_insert_with(|| NodeImage {
+                    names: Vec::new(),
+                    size_bytes: summary.size_bytes,
+                });
+            for name in [digested, name] {
+                if !image.names.contains(&name) {
+                    image.names.push(name);
+                }
+            }
+        }
+        by_digest.into_values().collect()
     }
 
     async fn pull(

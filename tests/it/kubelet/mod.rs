@@ -215,6 +215,18 @@ async fn deleted_pods_stop_within_their_grace_and_go() {
     assert!((5..8).contains(&took.as_secs()), "{took}");
     let events = cluster.events("deaf").await;
     assert!(events.contains(&"Normal Killing: Stopping container c".to_owned()));
+    // One whose container is still being started does not wait for that.
+    cluster
+        .pod("slow", &[("start-takes", "60s")], json!({}))
+        .await;
+    while cluster.runtime.starts().last().unwrap() != "slow/c#0" {
+        tokio::task::yield_now().await;
+    }
+    let begun = cluster.clock.now();
+    cluster.delete("slow", Value::Null).await;
+    cluster.until_gone("slow").await;
+    let took = cluster.clock.now().duration_since(begun);
+    assert!(took.as_secs() < 2, "{took}");
     // A pod whose object is removed by force is ended as well.
     cluster.pod("forced", &[], json!({})).await;
     cluster.until("forced", is_ready).await;
