@@ -7,7 +7,8 @@ mod right_manifests;
 mod wrong_manifests;
 
 use crate::server::{SIMPLE_POD, Server, WKUBE};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_seed_s_commands_on_a_pod() {
@@ -104,4 +105,38 @@ fn what_cannot_start_says_why() {
     assert_eq!(refused.status.code(), Some(125));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("in use"), "{said}");
+}
+
+#[test]
+fn watches_and_logs_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let follow = |args: &[&str]| {
+        let mut command = server.command(WKUBE, args);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines.map(Result::unwrap))
+    };
+    let (mut watch, mut lines) = follow(&["get", "configmaps", "-w"]);
+    server.ok(WKUBE, &["create", "configmap", "first"]);
+    assert!(lines.next().unwrap().starts_with("NAME"));
+    assert!(lines.any(|line| line.starts_with("first   0 ")));
+    server.ok(
+        WKUBE,
+        &["create", "configmap", "second", "--from-literal=a=b"],
+    );
+    assert!(
+        lines.next().unwrap().starts_with("second   1 "),
+        "headers once"
+    );
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    server.ok(WKUBE, &["apply", "-f", SIMPLE_POD]);
+    server.until(WKUBE, &["get", "pods"], |text| text.contains("2/2"));
+    let (mut logs, mut lines) = follow(&["logs", "-f", "simple-echo", "-c", "echo"]);
+    assert!(lines.next().unwrap().starts_with("start server"));
+    // The log ends with its container, and the command with the log.
+    server.ok(WKUBE, &["delete", "pod", "simple-echo", "--now"]);
+    assert_eq!(lines.count(), 0);
+    assert!(logs.wait().unwrap().success());
 }
