@@ -2,6 +2,7 @@
 //! with its exit code. Must not know which flags there are.
 
 use crate::cli::Cli;
+use crate::cli::serve::EXIT_DID_NOT_START;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use std::process::ExitCode;
@@ -27,6 +28,11 @@ pub(super) fn parse() -> Result<Cli, ExitCode> {
             } else {
                 ExitCode::FAILURE
             };
+        }
+        // kubectl has no such verb, and no words for it; its exit code says that nothing ran.
+        if words.first().is_some_and(|word| word == "serve") {
+            let _ = error.print();
+            return ExitCode::from(EXIT_DID_NOT_START);
         }
         eprintln!("{}", told(&error, &words));
         ExitCode::FAILURE

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Exit code when the cluster did not start.
-const EXIT_DID_NOT_START: u8 = 125;
+pub(super) const EXIT_DID_NOT_START: u8 = 125;
 /// Exit code when what was applied did not become ready in time.
 const EXIT_NEVER_READY: u8 = 124;
 
