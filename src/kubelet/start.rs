@@ -157,24 +157,16 @@ pub(super) fn configured(parts: &Parts, sources: &Sources) -> Result<Configured,
     })
 }
 
-/// Calls the runtime, until `given_up`. With `wait` the record of the start is durable before the guest runs; else
-/// it is when this returns.
+/// Calls the runtime, until `given_up`. The record of the start is durable before the guest runs:
+/// a crash in between must not lose that it ran.
 pub(super) async fn run(
     node: &Node,
     configured: Configured,
     log: Arc<ContainerLog>,
     restarts: u32,
     commit: io::Result<Commit>,
-    wait: bool,
     given_up: &CancellationToken,
 ) -> Started {
-    let recorded = async {
-        let durable = match commit {
-            Ok(commit) => commit.done().await,
-            Err(error) => Err(error),
-        };
-        durable.map_err(|error| format!("the start cannot be recorded: {error}"))
-    };
     let start = ContainerStart {
         pod: configured.pod,
         container: configured.container,
@@ -198,23 +190,15 @@ pub(super) async fn run(
         budget: node.budget.clone(),
         restarts,
     };
-    // A module may take long to compile; what it was for may be gone before it is.
-    let started = async {
-        tokio::select! {
-            biased;
-            started = node.runtime.start(start) => started,
-            () = given_up.cancelled() => Err(GIVEN_UP.to_owned()),
-        }
+    let durable = match commit {
+        Ok(commit) => commit.done().await,
+        Err(error) => Err(error),
     };
-    if wait {
-        recorded.await?;
-        return started.await;
+    durable.map_err(|error| format!("the start cannot be recorded: {error}"))?;
+    // A module may take long to compile; what it was for may be gone before it is.
+    tokio::select! {
+        biased;
+        started = node.runtime.start(start) => started,
+        () = given_up.cancelled() => Err(GIVEN_UP.to_owned()),
     }
-    let (recorded, started) = tokio::join!(recorded, started);
-    let started = started?;
-    if let Err(error) = recorded {
-        started.kill();
-        return Err(error);
-    }
-    Ok(started)
 }

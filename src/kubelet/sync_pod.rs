@@ -502,15 +502,12 @@ impl Worker {
             .begin(&start::log_key(pod, container), restarts);
         self.logs.insert(container.to_owned(), log.clone());
         let commit = self.record(pod);
-        // A container that may run again starts while its record is on the way to the disk, and
-        // is not reported before it is there; one that must not run twice waits for it.
-        let wait = !pod_spec::restarts(pod, spec, 1) || pod_spec::restart_policy(pod) == "Never";
         let given_up = CancellationToken::new();
         self.starting.insert(container.to_owned(), given_up.clone());
         let node = self.node.clone();
         let container = container.to_owned();
         self.operations.push(Box::pin(async move {
-            let run = start::run(&node, configured, log, restarts, commit, wait, &given_up);
+            let run = start::run(&node, configured, log, restarts, commit, &given_up);
             let result = run.await;
             Done::Started { container, result }
         }));
