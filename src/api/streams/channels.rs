@@ -2,11 +2,10 @@
 //! first byte of a message; the ports stand in the query. One connection a port.
 //! Kubernetes: kubelet `cri/streaming/portforward/websocket.go`.
 
-use super::forward::{PIECE_BYTES, Pod};
+use super::forward::{Pod, joined};
 use super::websocket::{Message, Socket};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -73,7 +72,7 @@ async fn connection(
     port: u16,
     data: u8,
     messages: mpsc::Sender<Vec<u8>>,
-    mut from_client: mpsc::Receiver<Bytes>,
+    from_client: mpsc::Receiver<Bytes>,
 ) {
     let message = |channel: u8, bytes: &[u8]| {
         let mut message = Vec::with_capacity(bytes.len() + 1);
@@ -98,27 +97,5 @@ async fn connection(
             return;
         }
     };
-    let (mut from_pod, mut to_pod) = tokio::io::split(stream);
-    let sending = async {
-        while let Some(bytes) = from_client.recv().await {
-            if to_pod.write_all(&bytes).await.is_err() {
-                break;
-            }
-        }
-        let _ = to_pod.shutdown().await;
-        std::future::pending::<()>().await;
-    };
-    let receiving = async {
-        let mut piece = vec![0; PIECE_BYTES];
-        while let Ok(length) = from_pod.read(&mut piece).await {
-            let bytes = piece.get(..length).unwrap_or_default();
-            if length == 0 || messages.send(message(data, bytes)).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = sending => {}
-        () = receiving => {}
-    }
+    joined(stream, from_client, &messages, |bytes| message(data, bytes)).await;
 }

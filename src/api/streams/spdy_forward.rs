@@ -3,12 +3,12 @@
 //! the frames (an upgraded connection, or a WebSocket around it).
 //! Kubernetes: kubelet `cri/streaming/portforward`, client-go `tools/portforward`.
 
-use super::forward::{PIECE_BYTES, Pod};
+use super::forward::{Pod, joined};
 use super::spdy::{self, Frame, Headers, Packer, Reader};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -172,7 +172,8 @@ impl Connection {
     async fn run(self, from_client: mpsc::Receiver<Bytes>) {
         let told = match self.pod.connect(self.port).await {
             Ok(stream) => {
-                self.join(stream, from_client).await;
+                let frame = |bytes: &[u8]| spdy::data(self.data, false, bytes);
+                joined(stream, from_client, &self.frames, frame).await;
                 String::new()
             }
             Err(why) => why,
@@ -183,39 +184,5 @@ impl Connection {
             .frames
             .send(spdy::data(self.error, true, told.as_bytes()))
             .await;
-    }
-
-    async fn join(&self, stream: crate::stdx::BoxStream, mut from_client: mpsc::Receiver<Bytes>) {
-        let (mut from_pod, mut to_pod) = tokio::io::split(stream);
-        let sending = async {
-            while let Some(bytes) = from_client.recv().await {
-                if to_pod.write_all(&bytes).await.is_err() {
-                    break;
-                }
-            }
-            // The client has ended its half; the pod may still answer.
-            let _ = to_pod.shutdown().await;
-            std::future::pending::<()>().await;
-        };
-        let receiving = async {
-            let mut piece = vec![0; PIECE_BYTES];
-            while let Ok(length) = from_pod.read(&mut piece).await {
-                let bytes = piece.get(..length).unwrap_or_default();
-                let ended = length == 0;
-                if ended
-                    || self
-                        .frames
-                        .send(spdy::data(self.data, false, bytes))
-                        .await
-                        .is_err()
-                {
-                    return;
-                }
-            }
-        };
-        tokio::select! {
-            () = sending => {}
-            () = receiving => {}
-        }
     }
 }
