@@ -1,12 +1,13 @@
 //! One container from start to exit: a future on the guests' runtime and a handle to it. Killing
 //! is dropping the future. Must not know restarts.
 
+use super::course::Course;
 use super::engine::Engines;
 use super::exit::Exit;
 use super::http_server;
 use super::launch::{ContainerConfig, Launch, Seat};
 use super::limits::{ContainerMemory, HOSTCALL_FUEL};
-use super::meter::{Meter, Metered, PollStart};
+use super::meter::{Meter, Metered};
 use super::module::{Linked, LinkedComponent, Module, Run};
 use super::net_use::NetUse;
 use super::runtime::HttpConfig;
@@ -196,41 +197,41 @@ impl Control {
 
 /// Runs a command, metered.
 async fn command(launch: Arc<Launch>, seat: Seat) -> Exit {
-    let poll = Arc::new(PollStart::default());
+    let course = Arc::new(Course::default());
     let meter = launch.meter.clone();
-    let started = poll.clone();
+    let own = course.clone();
     Metered::new(
-        async move { enter(&launch, seat, &started).await },
+        async move { enter(&launch, seat, &own).await },
         meter,
-        poll,
+        course,
     )
     .await
 }
 
-async fn enter(launch: &Launch, seat: Seat, poll: &Arc<PollStart>) -> Exit {
-    match attempt(launch, &seat, poll).await {
+async fn enter(launch: &Launch, seat: Seat, course: &Arc<Course>) -> Exit {
+    match attempt(launch, &seat, course).await {
         Err(error) if error.is::<PoolConcurrencyLimitError>() => {
             // The pool lacks a memory, table or stack for this guest: nothing of it has run.
             drop(seat);
             match launch.seat_on_demand() {
-                Ok(seat) => match attempt(launch, &seat, poll).await {
+                Ok(seat) => match attempt(launch, &seat, course).await {
                     Ok(exit) => exit,
-                    Err(error) => Exit::of_error(&error, &launch.memory),
+                    Err(error) => Exit::of_error(&error, course),
                 },
                 Err(error) => Exit::not_started(error.to_string()),
             }
         }
         Ok(exit) => exit,
-        Err(error) => Exit::of_error(&error, &launch.memory),
+        Err(error) => Exit::of_error(&error, course),
     }
 }
 
-async fn attempt(launch: &Launch, seat: &Seat, poll: &Arc<PollStart>) -> wasmtime::Result<Exit> {
+async fn attempt(launch: &Launch, seat: &Seat, course: &Arc<Course>) -> wasmtime::Result<Exit> {
     match &seat.linked {
         Linked::Core(pre) => {
             let engine = pre.module().engine();
             let mut store = launch
-                .core_store(engine, poll)
+                .core_store(engine, course)
                 .map_err(wasmtime::Error::new)?;
             store.data_mut().reserve_listeners(HOSTCALL_FUEL).await?;
             let instance = pre.instantiate_async(&mut store).await?;
@@ -243,7 +244,7 @@ async fn attempt(launch: &Launch, seat: &Seat, poll: &Arc<PollStart>) -> wasmtim
                 Run::Sync(pre) => {
                     let engine = pre.engine();
                     let mut store = launch
-                        .component_store(engine, poll)
+                        .component_store(engine, course)
                         .map_err(wasmtime::Error::new)?;
                     let command = pre.instantiate_async(&mut store).await?;
                     command.wasi_cli_run().call_run(&mut store).await?
@@ -251,7 +252,7 @@ async fn attempt(launch: &Launch, seat: &Seat, poll: &Arc<PollStart>) -> wasmtim
                 Run::Async(pre) => {
                     let engine = pre.engine();
                     let mut store = launch
-                        .component_store(engine, poll)
+                        .component_store(engine, course)
                         .map_err(wasmtime::Error::new)?;
                     let command = pre.instantiate_async(&mut store).await?;
                     let run = async |accessor: &wasmtime::component::Accessor<_>| {
@@ -262,7 +263,7 @@ async fn attempt(launch: &Launch, seat: &Seat, poll: &Arc<PollStart>) -> wasmtim
             };
             Ok(match done {
                 Ok(()) => Exit::with_code(0),
-                Err(()) => Exit::of_failure(Some(1), String::new, &launch.memory),
+                Err(()) => Exit::of_code(1, course),
             })
         }
         Linked::Component(_) => Ok(Exit::not_started("the component has no command".into())),

@@ -1,8 +1,8 @@
 //! How a container ended, in the codes and words of Kubernetes. Pure.
 
 use super::RuntimeError;
+use super::course::{Course, Ending};
 use super::error::chain;
-use super::limits::ContainerMemory;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -94,39 +94,41 @@ impl Exit {
     }
 
     /// The guest ended by an error: its own `exit`, or a trap.
-    pub(super) fn of_error(error: &wasmtime::Error, memory: &ContainerMemory) -> Self {
+    pub(super) fn of_error(error: &wasmtime::Error, course: &Course) -> Self {
         if let Some(error) = error.downcast_ref::<RuntimeError>() {
             return Self::not_started(error.to_string());
         }
-        let exited = error.downcast_ref::<I32Exit>().map(|exit| exit.0 & 0xff);
-        if exited == Some(0) {
-            return Self::with_code(0);
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::of_code(exit.0 & 0xff, course);
         }
-        Self::of_failure(exited, || trap_message(error), memory)
-    }
-
-    /// The guest failed with a code of its own, or by what `message` says.
-    pub(super) fn of_failure(
-        code: Option<i32>,
-        message: impl FnOnce() -> String,
-        memory: &ContainerMemory,
-    ) -> Self {
-        if let Some(refusal) = memory.refusal().filter(|_| memory.was_refused()) {
-            // A guest that is refused memory dies in its own way, by a trap or by an exit code:
-            // what killed it is the limit.
-            return Self {
-                code: KILL_CODE,
-                reason: ExitReason::OomKilled,
-                message: refusal,
-            };
-        }
-        match code {
-            Some(code) => Self::with_code(code),
+        let message = trap_message(error);
+        let ending = match error.downcast_ref::<Trap>() {
+            Some(Trap::UnreachableCodeReached) | None => Ending::Abort,
+            Some(_) => Ending::Other,
+        };
+        match course.explains(ending) {
+            Some(refusal) => Self::out_of_memory(&refusal, &message),
             None => Self {
                 code: TRAP_CODE,
                 reason: ExitReason::Trapped,
-                message: message(),
+                message,
             },
+        }
+    }
+
+    /// The guest ended with a code of its own.
+    pub(super) fn of_code(code: i32, course: &Course) -> Self {
+        match course.explains(Ending::Other).filter(|_| code != 0) {
+            Some(refusal) => Self::out_of_memory(&refusal, &format!("it exited with {code}")),
+            None => Self::with_code(code),
+        }
+    }
+
+    fn out_of_memory(refusal: &str, then: &str) -> Self {
+        Self {
+            code: KILL_CODE,
+            reason: ExitReason::OomKilled,
+            message: format!("{refusal}; then {then}"),
         }
     }
 }

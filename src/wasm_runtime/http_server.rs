@@ -4,10 +4,11 @@
 //! Must not know Services or Ingresses.
 
 use super::RuntimeError;
+use super::course::Course;
 use super::error::chain;
 use super::exit::Exit;
 use super::launch::{Launch, Seat};
-use super::meter::{Metered, PollStart};
+use super::meter::Metered;
 use super::module::Linked;
 use super::net_use::Stream;
 use super::runtime::HttpConfig;
@@ -216,7 +217,7 @@ impl Handlers {
             }
             Ok(Err(error)) => {
                 abort.disarm();
-                self.complain(&error);
+                self.complain(&error, &Course::default());
                 let status = if error.is::<RuntimeError>() {
                     StatusCode::SERVICE_UNAVAILABLE
                 } else {
@@ -243,16 +244,16 @@ impl Handlers {
                 Err(back) => job = back,
             }
         }
-        let poll = Arc::new(PollStart::default());
-        let began = poll.clone();
+        let course = Arc::new(Course::default());
+        let own = course.clone();
         let meter = self.launch.meter.clone();
         let handlers = self.clone();
         let (tell, told) = oneshot::channel();
         let worker = async move {
             let Ok(me) = told.await else { return };
-            handlers.work(job, me, &began).await;
+            handlers.work(job, me, &own).await;
         };
-        let worker = Metered::new(worker, meter, poll);
+        let worker = Metered::new(worker, meter, course);
         let mut workers = self.workers.lock();
         // Forget those that have ended.
         while workers.try_join_next().is_some() {}
@@ -263,7 +264,7 @@ impl Handlers {
     }
 
     /// One instance: answers requests until it has had its share, fails, or waits too long.
-    async fn work(self: &Arc<Self>, job: Job, me: AbortHandle, poll: &Arc<PollStart>) {
+    async fn work(self: &Arc<Self>, job: Job, me: AbortHandle, course: &Arc<Course>) {
         let mut job = job;
         let seat = match self.launch.seat() {
             Ok(seat) => seat,
@@ -272,10 +273,14 @@ impl Handlers {
                 return;
             }
         };
-        let instance = match self.instantiate(&seat, poll).await {
+        let instance = match self.instantiate(&seat, course).await {
             Ok(instance) => instance,
-            Err(error) => {
+            Err(error) if error.is::<RuntimeError>() => {
                 let _ = job.reply.send(Err(error));
+                return;
+            }
+            Err(error) => {
+                self.complain(&error, course);
                 return;
             }
         };
@@ -312,7 +317,7 @@ impl Handlers {
             })
             .await;
         if let Ok(Err(error)) | Err(error) = worked {
-            self.complain(&error);
+            self.complain(&error, course);
         }
         drop(store);
         drop(seat);
@@ -322,7 +327,7 @@ impl Handlers {
     async fn instantiate(
         &self,
         seat: &Seat,
-        poll: &Arc<PollStart>,
+        course: &Arc<Course>,
     ) -> wasmtime::Result<(wasmtime::Store<State>, wasmtime_wasi_http::handler::Proxy)> {
         let Linked::Component(component) = &seat.linked else {
             return Err(wasmtime::Error::msg("a core module has no handler"));
@@ -334,7 +339,7 @@ impl Handlers {
             ProxyPre::P2(pre) => pre.engine(),
             ProxyPre::P3(pre) => pre.engine(),
         };
-        let store = self.launch.component_store(engine, poll);
+        let store = self.launch.component_store(engine, course);
         let mut store = store.map_err(wasmtime::Error::new)?;
         let proxy = handler.instantiate_async(&mut store).await?;
         Ok((store, proxy))
@@ -359,8 +364,8 @@ impl Handlers {
     }
 
     /// Writes why a request failed to the container's standard error.
-    fn complain(&self, error: &wasmtime::Error) {
-        let exit = Exit::of_error(error, &self.launch.memory);
+    fn complain(&self, error: &wasmtime::Error, course: &Course) {
+        let exit = Exit::of_error(error, course);
         let why = if exit.message.is_empty() {
             format!("it exited with {}", exit.code)
         } else {

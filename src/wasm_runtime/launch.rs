@@ -2,9 +2,10 @@
 //! instance for a handler. Must not know pods, images or the API.
 
 use super::RuntimeError;
+use super::course::Course;
 use super::engine::{Engines, Slot};
 use super::limits::{ContainerMemory, HOSTCALL_FUEL, Limiter, MemoryBudget, RANDOM_BYTES_MAX};
-use super::meter::{Meter, PollStart};
+use super::meter::Meter;
 use super::module::{Linked, Module};
 use super::net_use::NetUse;
 use super::preview1::{self, AcceptAbi};
@@ -116,12 +117,12 @@ impl Launch {
     pub(super) fn component_store(
         &self,
         engine: &Engine,
-        poll: &Arc<PollStart>,
+        course: &Arc<Course>,
     ) -> Result<Store<State>, RuntimeError> {
-        let state = State::new(self.wasi()?, self.net.clone(), self.limiter());
+        let state = State::new(self.wasi()?, self.net.clone(), self.limiter(course));
         let mut store = Store::new(engine, state);
         store.limiter(State::limiter);
-        self.prepare(&mut store, poll);
+        self.prepare(&mut store, course);
         Ok(store)
     }
 
@@ -129,7 +130,7 @@ impl Launch {
     pub(super) fn core_store(
         &self,
         engine: &Engine,
-        poll: &Arc<PollStart>,
+        course: &Arc<Course>,
     ) -> Result<Store<preview1::State>, RuntimeError> {
         let mut builder = self.builder()?;
         let ports = match self.module.accept() {
@@ -140,22 +141,22 @@ impl Launch {
         let sockets = preview1::Sockets::new(&self.net, self.stdin.clone(), ports, folders)
             .map_err(|error| RuntimeError::Setup(error.to_string()))?;
         builder.envs(&sockets.env());
-        let state = preview1::State::new(builder.build_p1(), sockets, self.limiter());
+        let state = preview1::State::new(builder.build_p1(), sockets, self.limiter(course));
         let mut store = Store::new(engine, state);
         store.limiter(preview1::State::limiter);
-        self.prepare(&mut store, poll);
+        self.prepare(&mut store, course);
         Ok(store)
     }
 
-    fn limiter(&self) -> Limiter {
-        Limiter::new(self.memory.clone())
+    fn limiter(&self, course: &Arc<Course>) -> Limiter {
+        Limiter::new(self.memory.clone(), course.clone())
     }
 
-    fn prepare<T: 'static>(&self, store: &mut Store<T>, poll: &Arc<PollStart>) {
+    fn prepare<T: 'static>(&self, store: &mut Store<T>, course: &Arc<Course>) {
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_epoch_deadline(1);
-        let (meter, poll) = (self.meter.clone(), poll.clone());
-        store.epoch_deadline_callback(move |_| Ok(meter.on_epoch(&poll)));
+        let (meter, course) = (self.meter.clone(), course.clone());
+        store.epoch_deadline_callback(move |_| Ok(meter.on_epoch(&course)));
     }
 
     fn wasi(&self) -> Result<WasiCtx, RuntimeError> {

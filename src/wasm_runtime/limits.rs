@@ -1,9 +1,9 @@
 //! What a guest may take, every limit by name, and the memory accounts: a container's own limit
 //! and the node's budget that all containers share. Must not know why a limit was set.
 
-use parking_lot::Mutex;
+use super::course::Course;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::Notify;
 
 /// The largest wasm binary that is compiled, in bytes.
@@ -99,8 +99,6 @@ pub(super) struct ContainerMemory {
     used: AtomicU64,
     peak: AtomicU64,
     budget: Arc<MemoryBudget>,
-    refused: AtomicBool,
-    refusal: Mutex<Option<String>>,
 }
 
 impl ContainerMemory {
@@ -110,8 +108,6 @@ impl ContainerMemory {
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             budget,
-            refused: AtomicBool::new(false),
-            refusal: Mutex::new(None),
         })
     }
 
@@ -119,39 +115,25 @@ impl ContainerMemory {
         self.used.load(Relaxed)
     }
 
-    /// Whether growth was ever refused.
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Relaxed)
-    }
-
-    /// The first refusal in words.
-    pub(super) fn refusal(&self) -> Option<String> {
-        self.refusal.lock().clone()
-    }
-
-    fn take(&self, bytes: u64) -> bool {
+    /// Takes `bytes`, or says why not.
+    fn take(&self, bytes: u64) -> Result<(), String> {
         let used = self.used();
         let sum = used.saturating_add(bytes);
-        let why = if self.limit.is_some_and(|limit| sum > limit) {
-            format!(
-                "memory limit of {} bytes reached: {used} in use, {bytes} more asked for",
-                self.limit.unwrap_or_default()
-            )
-        } else if !self.budget.try_take(bytes) {
-            format!(
+        if let Some(limit) = self.limit.filter(|limit| sum > *limit) {
+            return Err(format!(
+                "memory limit of {limit} bytes reached: {used} in use, {bytes} more asked for"
+            ));
+        }
+        if !self.budget.try_take(bytes) {
+            return Err(format!(
                 "the node's memory for guests is used up: {} of {} bytes, {bytes} more asked for",
                 self.budget.used(),
                 self.budget.limit()
-            )
-        } else {
-            self.used.fetch_add(bytes, Relaxed);
-            self.peak.fetch_max(sum, Relaxed);
-            return true;
-        };
-        if !self.refused.swap(true, Relaxed) {
-            *self.refusal.lock() = Some(why);
+            ));
         }
-        false
+        self.used.fetch_add(bytes, Relaxed);
+        self.peak.fetch_max(sum, Relaxed);
+        Ok(())
     }
 
     fn give_back(&self, bytes: u64) {
@@ -164,21 +146,32 @@ impl ContainerMemory {
 #[derive(Debug)]
 pub(super) struct Limiter {
     memory: Arc<ContainerMemory>,
+    course: Arc<Course>,
     taken: u64,
 }
 
 impl Limiter {
-    pub(super) fn new(memory: Arc<ContainerMemory>) -> Self {
-        Self { memory, taken: 0 }
+    pub(super) fn new(memory: Arc<ContainerMemory>, course: Arc<Course>) -> Self {
+        Self {
+            memory,
+            course,
+            taken: 0,
+        }
     }
 
     fn grow(&mut self, current: u64, desired: u64) -> bool {
         let more = desired.saturating_sub(current);
-        let granted = self.memory.take(more);
-        if granted {
-            self.taken += more;
+        match self.memory.take(more) {
+            Ok(()) => {
+                self.taken += more;
+                self.course.granted(more);
+                true
+            }
+            Err(why) => {
+                self.course.refused(more, why);
+                false
+            }
         }
-        granted
     }
 }
 
@@ -230,6 +223,7 @@ impl wasmtime::ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::course::Ending;
     use super::*;
     use wasmtime::ResourceLimiter as _;
 
@@ -237,14 +231,18 @@ mod tests {
     fn the_container_and_the_node_both_bound_growth_and_drop_gives_back() {
         let budget = MemoryBudget::new(100);
         let memory = ContainerMemory::new(Some(60), budget.clone());
-        let mut one = Limiter::new(memory.clone());
+        let limiter = |memory| {
+            let course = Arc::new(Course::default());
+            (Limiter::new(memory, course.clone()), course)
+        };
+        let (mut one, _) = limiter(memory);
         assert!(one.memory_growing(0, 50, None).unwrap());
         assert!(!one.memory_growing(50, 70, None).unwrap());
-        assert!(memory.was_refused());
         let other = ContainerMemory::new(None, budget.clone());
-        let mut two = Limiter::new(other.clone());
+        let (mut two, course) = limiter(other);
         assert!(!two.memory_growing(0, 51, None).unwrap());
-        assert!(other.refusal().unwrap().contains("node's memory"));
+        let why = course.explains(Ending::Other).unwrap();
+        assert!(why.contains("node's memory"), "{why}");
         assert!(two.memory_growing(0, 50, None).unwrap());
         drop(one);
         drop(two);

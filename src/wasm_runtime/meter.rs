@@ -1,6 +1,7 @@
 //! Processor time of a container: counted at every poll of its futures, and held to a quota per
 //! period as a kernel's CFS bandwidth does. Must not know what the futures are.
 
+use super::course::Course;
 use super::ticker::{TICK, Ticker};
 use parking_lot::Mutex;
 use std::future::Future;
@@ -79,12 +80,12 @@ impl Meter {
 
     /// What an epoch's end means for a guest whose poll is under way: nothing if the poll has
     /// just begun (the epoch passed while the guest was parked), else a turn for the others.
-    pub(super) fn on_epoch(&self, poll: &PollStart) -> UpdateDeadline {
-        let nanos = poll.0.load(Relaxed);
-        let began = self.started + Duration::from_nanos(nanos);
+    pub(super) fn on_epoch(&self, course: &Course) -> UpdateDeadline {
+        let began = self.started + Duration::from_nanos(course.poll_began());
         if began.elapsed() < TICK / 2 {
             return UpdateDeadline::Continue(1);
         }
+        course.interrupted();
         // Not `Yield`: it queues the task anew at once, and tokio then looks after timers and
         // sockets only at every 61st poll. yield_now goes behind them.
         UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
@@ -105,24 +106,20 @@ impl Window {
     }
 }
 
-/// When the present poll of one future began, in nanoseconds since the meter was made.
-#[derive(Debug, Default)]
-pub(super) struct PollStart(AtomicU64);
-
 /// A future whose polls are counted and throttled.
 pub(super) struct Metered<F> {
     inner: Pin<Box<F>>,
     meter: Arc<Meter>,
-    poll_start: Arc<PollStart>,
+    course: Arc<Course>,
     throttle: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl<F> Metered<F> {
-    pub(super) fn new(inner: F, meter: Arc<Meter>, poll_start: Arc<PollStart>) -> Self {
+    pub(super) fn new(inner: F, meter: Arc<Meter>, course: Arc<Course>) -> Self {
         Self {
             inner: Box::pin(inner),
             meter,
-            poll_start,
+            course,
             throttle: None,
         }
     }
@@ -145,10 +142,13 @@ impl<F: Future> Future for Metered<F> {
         let start = Instant::now();
         let since = start - this.meter.started;
         let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        this.poll_start.0.store(nanos, Relaxed);
+        this.course.poll_begins(nanos);
         let running = this.meter.ticker.enter();
         let polled = this.inner.as_mut().poll(cx);
         drop(running);
+        if polled.is_pending() {
+            this.course.poll_ended();
+        }
         let end = Instant::now();
         this.meter.charge(end - start, end);
         polled

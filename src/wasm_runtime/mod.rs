@@ -9,6 +9,7 @@
 mod cache;
 mod compile;
 mod container;
+mod course;
 mod detect;
 mod engine;
 mod error;
