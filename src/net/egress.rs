@@ -2,7 +2,7 @@
 //! the kernel sockets for what is granted. Nothing is by default; the host itself is only when it
 //! is named with a port.
 
-use super::address::Cidr;
+use super::egress_rules::{EgressPolicy, is_host_name};
 use super::error::NetError;
 use super::fabric::Fabric;
 use super::limits::{
@@ -15,7 +15,7 @@ use super::splice::splice;
 use super::tcp::{Conn, End, establish};
 use crate::stdx::Clock;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -23,149 +23,6 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-
-/// What pods may reach outside the cluster: nothing by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EgressPolicy {
-    rules: Vec<Rule>,
-}
-
-/// Why a text is no egress rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "egress rule {0:?} is none of: all; an address or a range, with or without a port (10.0.0.0/8, \
-     1.2.3.4:443, [2001:db8::]/32, [2001:db8::1]:443); a name with a port (example.com:443); \
-     localhost:PORT"
-)]
-pub struct EgressRuleError(pub String);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Rule {
-    /// Everything but the host itself.
-    All,
-    Range(Cidr, Option<u16>),
-    /// A name, in lower case, and its port.
-    Name(String, u16),
-    /// A port of the host's loopback, which pods reach at the node's address.
-    Host(u16),
-}
-
-impl EgressPolicy {
-    /// Reads the values of `--egress`; each may hold several rules with commas between.
-    pub fn parse<S: AsRef<str>>(values: &[S]) -> Result<Self, EgressRuleError> {
-        let rules = values
-            .iter()
-            .flat_map(|value| value.as_ref().split(','))
-            .map(|text| parse_rule(text.trim()).ok_or_else(|| EgressRuleError(text.to_owned())))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { rules })
-    }
-
-    /// Whether a rule grants `to`, which is not of the host itself.
-    fn grants(&self, to: SocketAddr, has_name: impl Fn(&str) -> bool) -> bool {
-        self.rules.iter().any(|rule| match rule {
-            Rule::All => true,
-            Rule::Range(range, port) => {
-                range.contains(to.ip()) && port.is_none_or(|port| port == to.port())
-            }
-            Rule::Name(name, port) => *port == to.port() && has_name(name),
-            Rule::Host(_) => false,
-        })
-    }
-
-    /// Whether a rule names just `to`, address and port, so that it may be the host itself.
-    fn names(&self, to: SocketAddr) -> bool {
-        self.rules.iter().any(|rule| {
-            matches!(rule, Rule::Range(range, Some(port))
-                if range.is_single() && range.contains(to.ip()) && *port == to.port())
-        })
-    }
-
-    fn grants_host_port(&self, port: u16) -> bool {
-        self.rules.contains(&Rule::Host(port))
-    }
-
-    /// Whether `name` may be looked up: if all is granted, or the name is.
-    fn grants_name(&self, name: &str) -> bool {
-        self.rules.iter().any(|rule| match rule {
-            Rule::All => true,
-            Rule::Name(known, _) => known == name,
-            Rule::Range(..) | Rule::Host(_) => false,
-        })
-    }
-}
-
-fn parse_rule(text: &str) -> Option<Rule> {
-    if text == "all" {
-        return Some(Rule::All);
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (ip, rest) = rest.split_once(']')?;
-        let ip = IpAddr::V6(ip.parse().ok()?);
-        let (prefix, port) = match rest.split_once(':') {
-            Some((prefix, port)) => (prefix, Some(parse_port(port)?)),
-            None => (rest, None),
-        };
-        let range = match prefix.strip_prefix('/') {
-            Some(prefix) => Cidr::new(ip, prefix.parse().ok()?)?,
-            None if prefix.is_empty() => Cidr::single(ip),
-            None => return None,
-        };
-        return Some(range_rule(range, port));
-    }
-    if let Some(range) = parse_range(text) {
-        return Some(range_rule(range, None));
-    }
-    let (host, port) = text.rsplit_once(':')?;
-    let port = parse_port(port)?;
-    if let Some(range) = parse_range(host) {
-        // IPv6 with a port needs brackets: 2001:db8::1:443 could be either.
-        return range
-            .base()
-            .is_ipv4()
-            .then(|| range_rule(range, Some(port)));
-    }
-    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    if name == "localhost" {
-        return Some(Rule::Host(port));
-    }
-    is_host_name(&name).then_some(Rule::Name(name, port))
-}
-
-/// A loopback address with a port is the host's, as `localhost` is: a pod's own needs no rule.
-fn range_rule(range: Cidr, port: Option<u16>) -> Rule {
-    match port {
-        Some(port) if range.is_single() && range.base().is_loopback() => Rule::Host(port),
-        _ => Rule::Range(range, port),
-    }
-}
-
-fn parse_port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port != 0)
-}
-
-fn parse_range(text: &str) -> Option<Cidr> {
-    match text.parse() {
-        Ok(ip) => Some(Cidr::single(ip)),
-        Err(_) => text.parse().ok(),
-    }
-}
-
-/// A DNS name that is no botched address: its last label is not a number.
-fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
-}
 
 /// Why an address is the host's or the link's own business, if it is.
 fn protection(ip: IpAddr) -> Option<&'static str> {
@@ -201,9 +58,17 @@ pub(super) fn socket_share() -> usize {
         / DESCRIPTORS_SHARE
 }
 
+/// The machine's name as a rule would have it.
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().to_ascii_lowercase()
+}
+
 /// The policy at work: what it remembers of names and reports.
 pub(super) struct Egress {
     policy: EgressPolicy,
+    /// The machine's own name, in lower case. A rule that names it names the host itself.
+    host_name: String,
     events: Option<Arc<dyn NetEvents>>,
     clock: Clock,
     reported: Mutex<HashMap<String, Instant>>,
@@ -219,25 +84,32 @@ pub(super) struct SocketPermit {
     _all: OwnedSemaphorePermit,
 }
 
-/// Which granted name an address was looked up for, oldest first.
+/// Which granted name an address was looked up for; who was not looked up for longest is forgotten.
 #[derive(Default)]
 struct Named {
-    known: HashSet<(IpAddr, String)>,
-    order: VecDeque<(IpAddr, String)>,
+    known: HashMap<(IpAddr, String), u64>,
+    /// The same by the number of the look-up.
+    order: BTreeMap<u64, (IpAddr, String)>,
+    next: u64,
 }
 
 impl Named {
     fn add(&mut self, ip: IpAddr, name: &str) {
         let entry = (ip, name.to_owned());
-        if !self.known.insert(entry.clone()) {
-            return;
+        self.next += 1;
+        if let Some(before) = self.known.insert(entry.clone(), self.next) {
+            self.order.remove(&before);
         }
-        self.order.push_back(entry);
+        self.order.insert(self.next, entry);
         if self.order.len() > MAX_NAMED_ADDRESSES
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.order.pop_first()
         {
             self.known.remove(&oldest);
         }
+    }
+
+    fn has(&self, ip: IpAddr, name: &str) -> bool {
+        self.known.contains_key(&(ip, name.to_owned()))
     }
 }
 
@@ -250,6 +122,7 @@ impl Egress {
         let max_sockets = socket_share();
         Self {
             policy,
+            host_name: host_name(),
             events,
             clock,
             reported: Mutex::default(),
@@ -283,10 +156,14 @@ impl Egress {
         if self.policy.names(to) {
             return Ok(());
         }
-        let named = self.named.lock();
-        let has_name = |name: &str| named.known.contains(&(to.ip(), name.to_owned()));
-        let granted = self.policy.grants(to, has_name);
-        drop(named);
+        let (granted, as_host) = {
+            let named = self.named.lock();
+            let granted = self.policy.grants(to, |name| named.has(to.ip(), name));
+            (granted, granted && named.has(to.ip(), &self.host_name))
+        };
+        if as_host && self.policy.grants_port_of(&self.host_name, to.port()) {
+            return Ok(());
+        }
         if !granted {
             let rule = format!("no egress rule grants it (wkube serve --egress {to} would)");
             return Err(self.deny(pod, to.to_string(), rule));
@@ -300,7 +177,8 @@ impl Egress {
 
     /// Whether `pod` may reach `port` of the host's loopback, at the node's address `to`.
     pub(super) fn permit_host(&self, pod: &PodIdentity, to: SocketAddr) -> Result<(), NetError> {
-        if self.policy.grants_host_port(to.port()) {
+        let by_name = self.policy.grants_port_of(&self.host_name, to.port());
+        if by_name || self.policy.grants_host_port(to.port()) {
             return Ok(());
         }
         let rule = format!(
@@ -464,52 +342,6 @@ fn join(
 mod tests {
     use super::*;
 
-    fn policy(rules: &[&str]) -> EgressPolicy {
-        EgressPolicy::parse(rules).unwrap()
-    }
-
-    #[test]
-    fn reads_every_form_of_rule() {
-        let range = |text: &str, port| Rule::Range(text.parse().unwrap(), port);
-        for (text, rule) in [
-            ("all", Rule::All),
-            ("10.0.0.0/8", range("10.0.0.0/8", None)),
-            ("10.0.0.0/8:53", range("10.0.0.0/8", Some(53))),
-            ("1.2.3.4", range("1.2.3.4/32", None)),
-            ("1.2.3.4:443", range("1.2.3.4/32", Some(443))),
-            ("2001:db8::/32", range("2001:db8::/32", None)),
-            ("[2001:db8::]/32", range("2001:db8::/32", None)),
-            ("[2001:db8::]/32:53", range("2001:db8::/32", Some(53))),
-            ("[2001:db8::1]:443", range("2001:db8::1/128", Some(443))),
-            ("Example.COM:443", Rule::Name("example.com".into(), 443)),
-            ("localhost:5432", Rule::Host(5432)),
-            ("127.0.0.1:5432", Rule::Host(5432)),
-            ("[::1]:5432", Rule::Host(5432)),
-        ] {
-            assert_eq!(policy(&[text]).rules, [rule], "{text}");
-        }
-        assert_eq!(policy(&["1.2.3.4, 5.6.7.8"]).rules.len(), 2);
-        for wrong in [
-            "",
-            "ALL ",
-            "none",
-            "example.com",
-            "example.com:0",
-            "example.com:70000",
-            "1.2.3:80",
-            "1.2.3.4/33",
-            "[::1",
-            "[1.2.3.4]:1",
-            "[::]x",
-            "a b:1",
-            "-a:1",
-            "*:80",
-            "localhost",
-        ] {
-            assert!(EgressPolicy::parse(&[wrong]).is_err(), "{wrong:?}");
-        }
-    }
-
     #[test]
     fn the_host_itself_is_only_granted_by_name() {
         let to = |text: &str| text.parse::<SocketAddr>().unwrap();
@@ -518,7 +350,8 @@ mod tests {
             name: "default/a".into(),
         };
         let permit = |rules: &[&str], address: &str| {
-            Egress::new(policy(rules), None, Clock::real()).permit(&pod, to(address))
+            Egress::new(EgressPolicy::parse(rules).unwrap(), None, Clock::real())
+                .permit(&pod, to(address))
         };
         for inner in [
             "127.0.0.1:80",

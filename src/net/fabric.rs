@@ -4,7 +4,8 @@
 use super::address::{Cidr, NodeIpam};
 use super::budget::{BufferBudget, NetStats};
 use super::connect::{self, ConnectOptions};
-use super::egress::{Egress, EgressPolicy, socket_share};
+use super::egress::{Egress, socket_share};
+use super::egress_rules::EgressPolicy;
 use super::error::NetError;
 use super::host_port::DoorAnswer;
 use super::limits::{MAX_NODE_CONNECTIONS, NODE_BUFFER_BYTES};
@@ -319,7 +320,27 @@ impl Fabric {
         {
             return Ok(found);
         }
-        self.egress.resolve(pod.identity(), name).await
+        let found = self.egress.resolve(pod.identity(), name).await?;
+        let mut addresses = Vec::with_capacity(found.len());
+        for ip in found {
+            let ip = match ip.is_loopback() || ip.is_unspecified() {
+                true => self.host_as_seen_by(pod, ip.is_ipv4()),
+                false => Some(ip),
+            };
+            addresses.extend(ip.filter(|ip| !addresses.contains(ip)));
+        }
+        if addresses.is_empty() {
+            return Err(NetError::NameUnknown(name.to_owned()));
+        }
+        Ok(addresses)
+    }
+
+    /// What a pod has to call the host's loopback, as its own is another: the node's address of
+    /// that family, if the pod has one of it.
+    fn host_as_seen_by(&self, pod: &PodNet, ipv4: bool) -> Option<IpAddr> {
+        let mut own = pod.addresses().iter();
+        let own = own.find(|ip| ip.is_ipv4() == ipv4)?;
+        Some(self.node_address_for(*own))
     }
 
     pub(super) fn door_places(&self) -> &Arc<Semaphore> {
@@ -349,20 +370,9 @@ impl Fabric {
         self.doors.write().flows.remove(&(target, seen));
     }
 
-    /// Sends a datagram to a client of a UDP host port; `false` if `to` is none.
-    pub(super) fn answer_through_door(
-        &self,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
-        let doors = self.doors.read();
-        let answer = doors.flows.get(&(from, to)).cloned();
-        drop(doors);
-        if let Some(answer) = &answer {
-            answer.send(bytes);
-        }
-        answer.is_some()
+    /// The way back to `to`, if that is a client of a UDP host port of the pod at `from`.
+    pub(super) fn door_answer(&self, from: SocketAddr, to: SocketAddr) -> Option<DoorAnswer> {
+        self.doors.read().flows.get(&(from, to)).cloned()
     }
 }
 

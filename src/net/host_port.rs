@@ -3,12 +3,12 @@
 //! may trust its loopback.
 
 use super::connect::{self, ConnectOptions};
+use super::datagrams::deliver;
 use super::error::NetError;
 use super::fabric::{Destination, Fabric};
 use super::limits::{
     ACCEPT_PAUSE, DOOR_FLOW_IDLE, MAX_DATAGRAM, MAX_DOOR_CONNECTIONS, MAX_DOOR_FLOWS,
 };
-use super::pod_net::deliver;
 use super::ports::PortLease;
 use super::rules::Protocol;
 use super::splice::splice;

@@ -45,6 +45,9 @@ pub const MAX_QUEUED_DATAGRAMS: usize = 512;
 /// Bytes of datagrams that wait to be read at one socket when it asked for no other buffer.
 pub const MAX_QUEUED_DATAGRAM_BYTES: usize = 256 << 10;
 
+/// Datagrams that faults hold up at once in the whole network; more are dropped.
+pub const MAX_DELAYED_DATAGRAMS: usize = 1_024;
+
 /// Bytes that are carried at once between a kernel socket and the virtual network.
 pub const SPLICE_CHUNK: usize = 64 << 10;
 /// How long a kernel socket outlives the guest's closed end while its peer does not end:
@@ -70,7 +73,8 @@ pub const MAX_OUTSIDE_PEERS: usize = 64;
 pub const EGRESS_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// Names of the outside that are looked up at once.
 pub const MAX_LOOKUPS: usize = 16;
-/// Addresses of granted names that are remembered; the oldest is forgotten.
+/// Addresses of granted names that are remembered; the one that was not looked up for longest is
+/// forgotten.
 pub const MAX_NAMED_ADDRESSES: usize = 4_096;
 
 /// Connections of the node itself: probes, port-forward, host ports, egress.

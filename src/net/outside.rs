@@ -31,20 +31,19 @@ const MAX_RECEIVE_FAILURES: u32 = 16;
 /// Whom the pod has sent to: the kernel's address and the one that the pod knows.
 type Peers = VecDeque<(SocketAddr, SocketAddr)>;
 
-/// Sends to the outside, or (`node`) to a port of the host's loopback, if that is granted.
-pub(super) fn send(
+/// The way to the outside, or (`node`) to a port of the host's loopback, if that is granted: the
+/// socket and the kernel's address.
+pub(super) fn way(
     fabric: &Fabric,
     pod: &PodNet,
     from: &Arc<UdpSocket>,
-    bytes: &Bytes,
     to: SocketAddr,
     node: bool,
-) -> Result<(), NetError> {
-    let wrong = |error: io::Error| NetError::outside(format!("datagram to {to}"), &error);
+) -> Result<(Arc<Outside>, SocketAddr), NetError> {
     let known = from.outside();
     let known_at = known.as_ref().and_then(|known| known.peer_of(to));
-    let (outside, at) = match (known, known_at) {
-        (Some(known), Some(at)) => (known, at),
+    match (known, known_at) {
+        (Some(known), Some(at)) => Ok((known, at)),
         (known, _) => {
             let at = if node {
                 fabric.egress().permit_host(pod.identity(), to)?;
@@ -57,19 +56,17 @@ pub(super) fn send(
                 Some(known) => known,
                 None => {
                     let permit = fabric.egress().socket(pod)?;
-                    from.set_outside(open(from, permit).map_err(wrong)?)
+                    from.set_outside(open(from, permit).map_err(|error| wrong(to, &error))?)
                 }
             };
             outside.remember(at, to);
-            (outside, at)
+            Ok((outside, at))
         }
-    };
-    match outside.sender.send_to(bytes, at) {
-        Ok(_) => Ok(()),
-        // The kernel's queue is full: datagrams may be lost.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Err(error) => Err(wrong(error)),
     }
+}
+
+fn wrong(to: SocketAddr, error: &io::Error) -> NetError {
+    NetError::outside(format!("datagram to {to}"), error)
 }
 
 fn open(from: &Arc<UdpSocket>, permit: SocketPermit) -> io::Result<Outside> {
@@ -115,6 +112,21 @@ async fn receive(socket: tokio::net::UdpSocket, peers: Arc<Mutex<Peers>>, to: We
 }
 
 impl Outside {
+    /// Sends to `at`, which the pod knows as `to`.
+    pub(super) fn send(
+        &self,
+        bytes: &[u8],
+        at: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<(), NetError> {
+        match self.sender.send_to(bytes, at) {
+            Ok(_) => Ok(()),
+            // The kernel's queue is full: datagrams may be lost.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(wrong(to, &error)),
+        }
+    }
+
     fn peer_of(&self, to: SocketAddr) -> Option<SocketAddr> {
         let peers = self.peers.lock();
         peers

@@ -4,15 +4,13 @@ use super::account::Account;
 use super::budget::{BufferBudget, NetStats};
 use super::connect::{self, ConnectOptions};
 use super::error::NetError;
-use super::fabric::{Destination, Fabric};
+use super::fabric::Fabric;
 use super::limits::{MAX_CONNECTIONS, MAX_LISTENERS, MAX_UDP_SOCKETS};
 use super::listener::{Listener, TcpBinding};
-use super::outside;
 use super::ports::{PortLease, PortTable};
-use super::rules::{PodIdentity, Protocol};
+use super::rules::PodIdentity;
 use super::tcp::{Conn, SocketOptions};
 use super::udp::UdpSocket;
-use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -260,52 +258,6 @@ impl PodNet {
         own.find(|own| own.is_ipv4() == ip.is_ipv4())
             .ok_or(NetError::NetworkUnreachable(to))
     }
-
-    /// Sends one datagram; says whether somebody was there to take it.
-    pub(super) fn send_datagram(
-        self: &Arc<Self>,
-        socket: &Arc<UdpSocket>,
-        bytes: Bytes,
-        to: SocketAddr,
-    ) -> Result<bool, NetError> {
-        let to = connect::normal(to)?;
-        let source = self.source_for(socket.bound_ip(), to)?;
-        let from = SocketAddr::new(source, socket.port());
-        if self.is_own(to.ip()) {
-            return Ok(deliver(&self.stack, bytes, from, to));
-        }
-        let fabric = self.fabric()?;
-        let destination = fabric.resolve_destination(to);
-        let target = match &destination {
-            Destination::Pod(pod) => Some(pod.identity()),
-            _ => None,
-        };
-        fabric.allow(Protocol::Udp, Some(&self.identity), source, target, to)?;
-        let fault = fabric.faults().between(source, to.ip());
-        if fault.is_some_and(|fault| fault.partition) {
-            return Ok(true);
-        }
-        match destination {
-            Destination::Pod(pod) => Ok(deliver(&pod.stack, bytes, from, to)),
-            // Nobody is there to say so: the datagram is lost.
-            Destination::Nowhere => Ok(true),
-            Destination::Node | Destination::Outside => {
-                if fabric.answer_through_door(from, to, &bytes) {
-                    return Ok(true);
-                }
-                let node = matches!(destination, Destination::Node);
-                outside::send(&fabric, self, socket, &bytes, to, node).map(|()| true)
-            }
-        }
-    }
-}
-
-pub(super) fn deliver(stack: &Stack, bytes: Bytes, from: SocketAddr, to: SocketAddr) -> bool {
-    let Some(socket) = stack.udp.find(to) else {
-        return false;
-    };
-    socket.deliver(bytes, from);
-    true
 }
 
 /// The loopback address of the family of `ip`.

@@ -1,12 +1,15 @@
 //! The seams where others decide: policy (who may reach whom), faults (what goes wrong on
 //! purpose), names. Each is a look-up that costs nothing while nobody has put anything in.
 
+use super::limits::MAX_DELAYED_DATAGRAMS;
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What carries a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,16 +88,29 @@ pub trait NetEvents: Send + Sync {
 pub struct Fault {
     /// Connections take so much longer to be made.
     pub connect_delay: Duration,
+    /// Each datagram is under way for so long; that nobody was there is told as much later.
+    pub datagram_delay: Duration,
     /// Nothing gets through: connects time out, datagrams are lost.
     pub partition: bool,
 }
 
 /// Faults by pair of addresses, in both directions. Looked up when a connection is made and for
 /// every datagram; connections that exist are not touched.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Faults {
     any: AtomicBool,
     table: RwLock<HashMap<(IpAddr, IpAddr), Fault>>,
+    under_way: Arc<Semaphore>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            table: RwLock::default(),
+            under_way: Arc::new(Semaphore::new(MAX_DELAYED_DATAGRAMS)),
+        }
+    }
 }
 
 fn pair(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
@@ -111,6 +127,11 @@ impl Faults {
             table.insert(pair(a, b), fault);
         }
         self.any.store(!table.is_empty(), Relaxed);
+    }
+
+    /// A place among the datagrams that are held up, if one is left.
+    pub(super) fn place_under_way(&self) -> Option<OwnedSemaphorePermit> {
+        self.under_way.clone().try_acquire_owned().ok()
     }
 
     pub(super) fn between(&self, a: IpAddr, b: IpAddr) -> Option<Fault> {

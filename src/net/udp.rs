@@ -2,6 +2,7 @@
 //! is the fabric's business.
 
 use super::account::Account;
+use super::datagrams;
 use super::error::NetError;
 use super::limits::{
     CHUNK_OVERHEAD, MAX_BUFFER, MAX_DATAGRAM, MAX_QUEUED_DATAGRAM_BYTES, MAX_QUEUED_DATAGRAMS,
@@ -149,16 +150,23 @@ impl UdpSocket {
         }
         let pod = self.pod.upgrade().ok_or(NetError::Closed)?;
         let length = bytes.len() as u64;
-        let reached = pod.send_datagram(self, bytes, to)?;
+        let reached = datagrams::send(&pod, self, bytes, to)?;
         self.account.counters.sent_bytes.fetch_add(length, Relaxed);
-        if !reached && peer == Some(to) {
-            let mut state = self.state.lock();
+        if !reached {
+            self.nobody_at(to);
+        }
+        Ok(())
+    }
+
+    /// What was sent to `to` found nobody: a socket that is connected there is told.
+    pub(super) fn nobody_at(&self, to: SocketAddr) {
+        let mut state = self.state.lock();
+        if state.peer == Some(to) {
             state.refused = true;
             let pollers = state.pollers.take();
             drop(state);
             pollers.wake();
         }
-        Ok(())
     }
 
     /// The next datagram; `None` is "wait" (see [`UdpSocket::poll_readable`]).
@@ -258,6 +266,10 @@ impl UdpSocket {
             return outside;
         }
         state.outside.get_or_insert(outside).clone()
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
     }
 
     pub(super) fn bound_ip(&self) -> IpAddr {

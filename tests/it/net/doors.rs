@@ -89,6 +89,47 @@ async fn the_host_is_not_reached_unless_it_is_named() {
 }
 
 #[tokio::test]
+async fn the_hosts_own_name_leads_to_the_host_and_not_to_the_pods_loopback() {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_str().unwrap();
+    let found = tokio::net::lookup_host((name, 0)).await;
+    let found: Vec<IpAddr> = found
+        .into_iter()
+        .flatten()
+        .map(|found| found.ip())
+        .collect();
+    let Some(ip) = found.first() else {
+        eprintln!("THIS MACHINE DOES NOT KNOW ITS OWN NAME: egress by name was not tested");
+        return;
+    };
+    let host = TcpListener::bind((*ip, 0)).await.unwrap();
+    let port = host.local_addr().unwrap().port();
+    let other = TcpListener::bind((*ip, 0)).await.unwrap();
+    let other = other.local_addr().unwrap().port();
+    let net = egress(&[&format!("{}:{port}", name.to_uppercase())]);
+    let a = net.pod("a");
+    let known = a.resolve(&format!("{name}.")).await.unwrap();
+    assert!(known.iter().all(|ip| !ip.is_loopback()), "{known:?}");
+    let to = *known
+        .iter()
+        .find(|to| to.is_ipv4() == ip.is_ipv4())
+        .unwrap();
+    let mut client = connect(&a, SocketAddr::new(to, port)).await.unwrap();
+    let (mut server, _) = host.accept().await.unwrap();
+    server.write_all(b"hello").await.unwrap();
+    drop(server);
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "hello");
+    let denied = connect(&a, SocketAddr::new(to, other)).await;
+    assert!(matches!(denied, Err(NetError::Denied { .. })));
+    for unknown in ["localhost.example", "example.com"] {
+        let denied = a.resolve(unknown).await;
+        assert!(matches!(denied, Err(NetError::Denied { .. })), "{unknown}");
+    }
+}
+
+#[tokio::test]
 async fn a_reset_passes_through_the_edge_in_both_directions() {
     let host = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = host.local_addr().unwrap().port();

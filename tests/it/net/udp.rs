@@ -1,6 +1,8 @@
 //! Datagrams between pods.
 
 use super::*;
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn text(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
@@ -140,4 +142,47 @@ async fn a_partition_loses_datagrams() {
     faults.set(Family::V4.of(&a, 0).ip(), to.ip(), Fault::default());
     client.try_send_to(text("found"), Some(to)).unwrap();
     assert_eq!(server.recv_from().await.unwrap().bytes, text("found"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_delays_datagrams_and_the_word_that_nobody_was_there() {
+    let net = net();
+    let (a, b) = (net.pod("a"), net.pod("b"));
+    let server = b.udp_bind(Family::V4.any(53)).unwrap();
+    let client = a.udp_bind(Family::V4.any(0)).unwrap();
+    let (to, nobody) = (Family::V4.of(&b, 53), Family::V4.of(&b, 54));
+    let slow = Fault {
+        datagram_delay: Duration::from_millis(150),
+        ..Fault::default()
+    };
+    let faults = net.fabric.faults();
+    faults.set(Family::V4.of(&a, 0).ip(), to.ip(), slow);
+    let started = Instant::now();
+    client.try_send_to(text("there"), Some(to)).unwrap();
+    assert_eq!(server.try_recv_from(), Ok(None), "it is under way");
+    let got = server.recv_from().await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_millis(150));
+    server
+        .try_send_to(text("and back"), Some(got.from))
+        .unwrap();
+    client.recv_from().await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_millis(300));
+    client.connect(Some(nobody)).unwrap();
+    client.try_send_to(text("hello?"), None).unwrap();
+    assert_eq!(client.try_recv_from(), Ok(None), "nobody can know yet");
+    let refused = client.recv_from().await;
+    assert_eq!(refused, Err(NetError::Refused(nobody)));
+    assert_eq!(started.elapsed(), Duration::from_millis(450));
+
+    // Only so many are held up; the rest is lost, and counted.
+    for _ in 0..=MAX_DELAYED_DATAGRAMS {
+        client.try_send_to(text("x"), Some(to)).unwrap();
+    }
+    assert_eq!(a.stats().dropped_datagrams, 1);
+    // What is under way arrives although the fault is over, later than what is sent now.
+    faults.set(Family::V4.of(&a, 0).ip(), to.ip(), Fault::default());
+    client.try_send_to(text("now"), Some(to)).unwrap();
+    assert_eq!(server.recv_from().await.unwrap().bytes, text("now"));
+    assert_eq!(server.recv_from().await.unwrap().bytes, text("x"));
+    assert_eq!(started.elapsed(), Duration::from_millis(600));
 }

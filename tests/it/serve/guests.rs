@@ -4,7 +4,7 @@
 use crate::server::{Server, WKUBE};
 use http::Method;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::path::Path;
 use wkube::client::{Connection, connect};
 
@@ -119,6 +119,39 @@ fn egress_of_all_leaves_out_the_host_and_what_is_link_local() {
     assert_eq!(attempt("a", &format!("{ip}:{port}")), "PermissionDenied\n");
     assert_eq!(attempt("b", "169.254.169.254:80"), "PermissionDenied\n");
     assert_eq!(attempt("c", "10.128.0.1:1"), "PermissionDenied\n");
+    assert!(server.terminate());
+}
+
+#[test]
+fn a_name_that_is_granted_is_looked_up_and_reached_at_its_port_alone() {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_str().unwrap().to_owned();
+    let found = (name.as_str(), 0).to_socket_addrs();
+    let Some(ip) = found.into_iter().flatten().map(|found| found.ip()).next() else {
+        eprintln!("THIS MACHINE DOES NOT KNOW ITS OWN NAME: egress by name was not tested");
+        return;
+    };
+    let (granted, other) = (answer(ip), answer(ip));
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), &["--egress", &format!("{name}:{granted}")]);
+    let to = format!("{name}:{granted}");
+    assert!(run(&server, "a", &["ask", &to, "hi"]).contains("answer host heard hi"));
+    let to = format!("{name}:{other}");
+    assert_eq!(run(&server, "b", &["try", &to]), "PermissionDenied\n");
+    assert_eq!(
+        run(&server, "c", &["resolve", "example.com:80"]),
+        "unknown\n"
+    );
+    let events = server.until(WKUBE, &["get", "events"], |text| {
+        text.matches("EgressDenied").count() == 2
+    });
+    for words in [
+        format!(":{other} refused: "),
+        "Connection to example.com refused: it is no name of the cluster".to_owned(),
+        "wkube serve --egress example.com:PORT would".to_owned(),
+    ] {
+        assert!(events.contains(&words), "{words}: {events}");
+    }
     assert!(server.terminate());
 }
 
