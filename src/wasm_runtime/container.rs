@@ -4,6 +4,7 @@
 use super::course::Course;
 use super::engine::Engines;
 use super::exit::Exit;
+use super::features::wasi_http::OutgoingHttp;
 use super::http_server;
 use super::launch::{ContainerConfig, Launch, Seat};
 use super::limits::{ContainerMemory, HOSTCALL_FUEL};
@@ -63,8 +64,10 @@ impl Container {
         let handle = config.stdin.then(|| StdinWriter(stdin.clone()));
         let memory = ContainerMemory::new(config.memory_bytes_limit, config.budget.clone());
         let meter = Meter::new(ticker.clone(), config.cpu_millis_limit);
+        let net = NetUse::new(config.net.clone());
         let launch = Arc::new(Launch {
-            net: NetUse::new(config.net.clone()),
+            outgoing: OutgoingHttp::new(net.clone(), meter.clone(), http.trust.clone()),
+            net,
             module: module.clone(),
             engines: engines.clone(),
             memory: memory.clone(),

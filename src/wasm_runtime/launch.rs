@@ -4,6 +4,7 @@
 use super::RuntimeError;
 use super::course::Course;
 use super::engine::{Engines, Slot};
+use super::features::wasi_http::OutgoingHttp;
 use super::limits::{ContainerMemory, HOSTCALL_FUEL, Limiter, MemoryBudget, RANDOM_BYTES_MAX};
 use super::meter::Meter;
 use super::module::{Linked, Module};
@@ -71,6 +72,7 @@ pub(super) struct Launch {
     pub(super) module: Arc<Module>,
     pub(super) engines: Arc<Engines>,
     pub(super) net: Arc<NetUse>,
+    pub(super) outgoing: OutgoingHttp,
     pub(super) memory: Arc<ContainerMemory>,
     pub(super) meter: Arc<Meter>,
     pub(super) stdin: Input,
@@ -119,7 +121,12 @@ impl Launch {
         engine: &Engine,
         course: &Arc<Course>,
     ) -> Result<Store<State>, RuntimeError> {
-        let state = State::new(self.wasi()?, self.net.clone(), self.limiter(course));
+        let state = State::new(
+            self.wasi()?,
+            self.net.clone(),
+            self.outgoing.clone(),
+            self.limiter(course),
+        );
         let mut store = Store::new(engine, state);
         store.limiter(State::limiter);
         self.prepare(&mut store, course);

@@ -33,6 +33,7 @@ pub use container::{Container, Stats};
 pub use detect::World;
 pub use error::RuntimeError;
 pub use exit::{Exit, ExitReason};
+pub use features::wasi_http::Trust;
 pub use launch::{ContainerConfig, Mount};
 pub use limits::{HANDLES_MAX, MemoryBudget, WASM_BYTES_MAX};
 pub use module::Module;

@@ -5,6 +5,7 @@ use super::RuntimeError;
 use super::compile::{Compiler, WasmSource};
 use super::container::Container;
 use super::engine::Engines;
+use super::features::wasi_http::Trust;
 use super::launch::ContainerConfig;
 use super::module::Module;
 use super::ticker::Ticker;
@@ -25,7 +26,7 @@ pub struct RuntimeConfig {
     pub guest_threads: usize,
     /// Modules that are compiled at once, and threads that compile.
     pub compile_jobs: usize,
-    /// How HTTP handlers are served.
+    /// How HTTP handlers are served, and their requests sent.
     pub http: HttpConfig,
 }
 
@@ -40,7 +41,7 @@ impl Default for RuntimeConfig {
     }
 }
 
-/// How the HTTP handler of one container is served.
+/// How the HTTP handler of one container is served, and what its own requests need.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Instances at once; a request beyond waits for its turn.
@@ -50,6 +51,8 @@ pub struct HttpConfig {
     pub requests_per_instance: usize,
     /// How long an instance without a request is kept.
     pub idle: Duration,
+    /// Whom guests trust when they send requests by HTTPS.
+    pub trust: Trust,
 }
 
 impl Default for HttpConfig {
@@ -58,6 +61,7 @@ impl Default for HttpConfig {
             instances_max: 64,
             requests_per_instance: 10_000,
             idle: Duration::from_secs(10),
+            trust: Trust::of_the_machine(),
         }
     }
 }

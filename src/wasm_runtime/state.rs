@@ -21,14 +21,19 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(wasi: WasiCtx, net: Arc<NetUse>, limiter: Limiter) -> Self {
+    pub(super) fn new(
+        wasi: WasiCtx,
+        net: Arc<NetUse>,
+        outgoing: OutgoingHttp,
+        limiter: Limiter,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Self {
             table,
             wasi,
             http: WasiHttpCtx::new(),
-            outgoing: OutgoingHttp::new(net.clone()),
+            outgoing,
             net,
             limiter,
         }

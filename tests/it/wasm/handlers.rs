@@ -2,16 +2,16 @@
 
 use super::*;
 
-type Sender = hyper::client::conn::http1::SendRequest<http_body_util::Full<Bytes>>;
+pub(super) type Sender = hyper::client::conn::http1::SendRequest<http_body_util::Full<Bytes>>;
 
-async fn client(lab: &Lab, to: &str) -> Sender {
+pub(super) async fn client(lab: &Lab, to: &str) -> Sender {
     let io = hyper_util::rt::TokioIo::new(lab.dial(to).await);
     let (sender, driver) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(driver);
     sender
 }
 
-async fn get(sender: &mut Sender, path: &str, body: &[u8]) -> (u16, String) {
+pub(super) async fn get(sender: &mut Sender, path: &str, body: &[u8]) -> (u16, String) {
     use http_body_util::BodyExt;
     sender.ready().await.unwrap();
     let request = http::Request::post(path)

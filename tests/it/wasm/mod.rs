@@ -2,6 +2,7 @@
 //! text; the others are built from `tests/guests/` and lie there as `prebuilt/`.
 
 mod handlers;
+mod https;
 mod memory;
 
 use bytes::Bytes;

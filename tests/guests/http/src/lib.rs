@@ -1,6 +1,7 @@
 //! A `wasi:http` handler: the path says what it does. `/` answers, `/count` counts the requests of
 //! its instance, `/echo` returns the body, `/trap` traps, `/spin` never answers, `/get?URL` asks
-//! another server, `/env` prints the environment.
+//! another server, `/get-soon?URL` waits only 100 ms for each step of it, `/env` prints the
+//! environment.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use wasip2::http::types::*;
@@ -23,7 +24,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Handler {
             "/spin" => loop {
                 std::hint::black_box(count);
             },
-            "/get" => get(query),
+            "/get" => get(query, None),
+            "/get-soon" => get(query, Some(soon())),
             "/env" => format!("{:?}", wasip2::cli::environment::get_environment()).into_bytes(),
             "/authority" => request.authority().unwrap_or_default().into_bytes(),
             "/allocate" => {
@@ -67,14 +69,26 @@ fn read(body: IncomingBody) -> Vec<u8> {
     }
 }
 
-fn get(url: &str) -> Vec<u8> {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
+/// 100 ms for each step of a request.
+fn soon() -> RequestOptions {
+    let options = RequestOptions::new();
+    options.set_connect_timeout(Some(100_000_000)).unwrap();
+    options.set_first_byte_timeout(Some(100_000_000)).unwrap();
+    options.set_between_bytes_timeout(Some(100_000_000)).unwrap();
+    options
+}
+
+fn get(url: &str, options: Option<RequestOptions>) -> Vec<u8> {
+    let (scheme, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (Scheme::Https, rest),
+        None => (Scheme::Http, url.strip_prefix("http://").unwrap_or(url)),
+    };
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let request = OutgoingRequest::new(Fields::new());
-    request.set_scheme(Some(&Scheme::Http)).unwrap();
+    request.set_scheme(Some(&scheme)).unwrap();
     request.set_authority(Some(authority)).unwrap();
     request.set_path_with_query(Some(&format!("/{path}"))).unwrap();
-    let pending = match wasip2::http::outgoing_handler::handle(request, None) {
+    let pending = match wasip2::http::outgoing_handler::handle(request, options) {
         Ok(pending) => pending,
         Err(error) => return format!("{error:?}").into_bytes(),
     };
