@@ -206,10 +206,10 @@ impl FieldError {
         Self::new(FieldErrorKind::Duplicate, field, value, "")
     }
 
-    /// `field: Unsupported value: "x": supported values: "a", "b"`.
+    /// `field: Unsupported value: "x": supported values: "a", "b"`, in the order that is given:
+    /// Kubernetes sorts some of its lists and leaves others as they are.
     pub fn not_supported(field: impl Into<String>, value: &str, supported: &[&str]) -> Self {
-        let mut list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
-        list.sort();
+        let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         let detail = format!("supported values: {}", list.join(", "));
         Self::new(FieldErrorKind::NotSupported, field, value, detail)
     }
@@ -221,8 +221,9 @@ impl FieldError {
             FieldErrorKind::Required
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
-            | FieldErrorKind::TooMany
             | FieldErrorKind::InternalError => words.to_owned(),
+            // Kubernetes quotes what is absent.
+            _ if self.value.is_null() => format!("{words}: \"null\""),
             _ => format!("{words}: {}", self.value),
         };
         if self.detail.is_empty() {
@@ -313,9 +314,18 @@ impl ApiError {
         Self::about(Reason::Forbidden, of, name, message)
     }
 
-    /// `Pod "x" is invalid: [..]` with a cause for each wrong field.
+    /// `Pod "x" is invalid: [..]` with a cause for each wrong field. What is found twice is told
+    /// once.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let mut texts: Vec<String> = Vec::with_capacity(errors.len());
+        let mut once: Vec<&FieldError> = Vec::with_capacity(errors.len());
+        for error in errors {
+            let text = error.to_string();
+            if !texts.contains(&text) {
+                texts.push(text);
+                once.push(error);
+            }
+        }
         let list = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -325,7 +335,7 @@ impl ApiError {
         } else {
             format!("{kind}.{group}")
         };
-        let causes: Vec<Value> = errors
+        let causes: Vec<Value> = once
             .iter()
             .map(|e| json!({"reason": e.kind.reason(), "message": e.body(), "field": e.field}))
             .collect();

@@ -17,6 +17,7 @@ const SUFFIX_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 const LABEL_FMT: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN_FMT: &str = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+const SEARCH_FMT: &str = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const DNS1035_FMT: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const QUALIFIED_FMT: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_VALUE_FMT: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
@@ -25,6 +26,8 @@ const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case
      characters or '-', and must start and end with an alphanumeric character";
 const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case \
      alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+const SEARCH_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
+     characters, '_', '-' or '.', and must start and end with an alphanumeric character";
 const DNS1035_WORDS: &str = "a DNS-1035 label must consist of lower case alphanumeric characters \
      or '-', start with an alphabetic character, and end with an alphanumeric character";
 const QUALIFIED_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must \
@@ -61,6 +64,16 @@ fn all_and_ends(text: &str, inner: fn(u8) -> bool, ends: fn(u8) -> bool) -> bool
 
 fn is_label_shape(text: &str) -> bool {
     all_and_ends(text, |b| lower_alnum(b) || b == b'-', lower_alnum)
+}
+
+/// A label of a search path: underscores too, also as the first.
+fn is_search_label(text: &str) -> bool {
+    let rest = text.strip_prefix('_').unwrap_or(text);
+    all_and_ends(
+        rest,
+        |b| lower_alnum(b) || matches!(b, b'-' | b'_'),
+        lower_alnum,
+    )
 }
 
 fn is_subdomain_shape(text: &str) -> bool {
@@ -107,6 +120,18 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
     errors
 }
 
+/// What is wrong with `value` as a search path of DNS: a subdomain that may have underscores.
+pub fn dns1123_subdomain_with_underscores(value: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if value.len() > SUBDOMAIN_MAX_BYTES {
+        errors.push(max_len_error(SUBDOMAIN_MAX_BYTES));
+    }
+    if !value.split('.').all(is_search_label) {
+        errors.push(regex_error(SEARCH_WORDS, SEARCH_FMT, &["example.com"]));
+    }
+    errors
+}
+
 /// What is wrong with `value` as a DNS-1035 label (names of Services).
 pub fn dns1035_label(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
@@ -133,7 +158,7 @@ pub fn qualified_name(value: &str) -> Vec<String> {
         Some((_, rest)) if rest.contains('/') => {
             let words = regex_error(QUALIFIED_WORDS, QUALIFIED_FMT, &EXAMPLES);
             errors.push(format!(
-                "a qualified name {words} with an optional DNS subdomain prefix and '/' \
+                "a valid label key {words} with an optional DNS subdomain prefix and '/' \
                  (e.g. 'example.com/MyName')"
             ));
             return errors;
@@ -242,6 +267,16 @@ pub fn port_name(value: &str) -> Vec<String> {
         errors.push("must not begin or end with a hyphen".to_owned());
     }
     errors
+}
+
+/// What is wrong with `value` as the name of an HTTP header.
+pub fn http_header_name(value: &str) -> Vec<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    if !value.is_empty() && value.bytes().all(plain) {
+        return Vec::new();
+    }
+    let words = "a valid HTTP header must consist of alphanumeric characters or '-'";
+    vec![regex_error(words, "[-A-Za-z0-9]+", &["X-Header-Name"])]
 }
 
 /// What is wrong with `port` as a port number.

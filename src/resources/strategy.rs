@@ -100,6 +100,11 @@ pub trait Strategy: Send + Sync + 'static {
         names::dns1123_subdomain(&masked(name, prefix))
     }
 
+    /// Whether a finalizer without a domain must be one that Kubernetes knows.
+    fn has_standard_finalizers(&self) -> bool {
+        true
+    }
+
     /// How many seconds of grace a deletion gets, given what the client asked for. `None`: the
     /// kind knows no graceful deletion and goes at once.
     fn grace_seconds(&self, _object: &Object, _requested: Option<i64>) -> Option<i64> {

@@ -30,6 +30,9 @@ pub static DEF: ResourceDef = ResourceDef::new(
 .example(r#"{"metadata":{"name":"example"}}"#)
 .relaxed_durability();
 
+/// How a holder may be chosen that others have not agreed on.
+const STRATEGIES: &[&str] = &["OldestEmulationVersion"];
+
 /// What a Lease does beyond its shape.
 pub struct LeaseStrategy;
 
@@ -37,17 +40,30 @@ impl Strategy for LeaseStrategy {
     fn validate(&self, lease: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let spec = At::of(lease, "spec");
-        errors.positive(&spec.field("leaseDurationSeconds"));
+        let seconds = spec.field("leaseDurationSeconds");
+        if seconds.int().is_some_and(|n| n <= 0) {
+            errors.invalid(&seconds, "must be greater than 0");
+        }
         errors.not_negative(&spec.field("leaseTransitions"));
         let (strategy, preferred) = (spec.field("strategy"), spec.field("preferredHolder"));
-        if !strategy.str().is_empty() {
-            errors.invalid_all(&strategy, names::qualified_name(strategy.str()));
+        if strategy.is_set() {
+            // The path is Kubernetes', twice the field and all.
+            let at = At::root(strategy.value, "spec.strategy.strategy");
+            if at.str().contains('/') {
+                errors.invalid_all(&at, names::qualified_name(at.str()));
+            } else {
+                errors.one_of(&at, STRATEGIES);
+            }
         }
         if !preferred.str().is_empty() && strategy.str().is_empty() {
             let detail = "may only be specified if `strategy` is defined";
             errors.forbidden(&preferred, detail);
         }
         errors.0
+    }
+
+    fn has_standard_finalizers(&self) -> bool {
+        false
     }
 
     fn allows_create_on_update(&self) -> bool {

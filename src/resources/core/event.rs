@@ -1,7 +1,7 @@
 //! Event of the core group: what happened to an object. Stored in this form; `events.k8s.io` is
 //! another view of the same store.
 
-use crate::meta::{FieldError, Object, time};
+use crate::meta::{FieldError, Object, names, time};
 use crate::resources::def::{Column, ResourceDef, SelectableField, text};
 use crate::resources::schema::SchemaSource;
 use crate::resources::strategy::Strategy;
@@ -49,36 +49,90 @@ fn source(event: &Object) -> String {
     }
 }
 
-/// What an Event does beyond its shape.
+/// What an Event of the core group does beyond its shape.
 pub struct EventStrategy;
 
 impl Strategy for EventStrategy {
-    /// Kubernetes checks only that an event stands where its object does, in this version of the
-    /// kind; events without a namespace belong to `default`.
     fn validate(&self, event: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        let about = match At::of(event, "involvedObject") {
-            about if about.is_set() => about,
-            _ => At::of(event, "regarding"),
-        };
-        let namespace = about.field("namespace");
-        let right = match namespace.str() {
-            "" => matches!(event.namespace(), "" | "default" | "kube-system"),
-            name => name == event.namespace(),
-        };
-        if !right {
-            errors.invalid_as(
-                &namespace,
-                namespace.str(),
-                "does not match event.namespace",
-            );
-        }
+        legacy(event, &mut errors);
         errors.0
+    }
+
+    /// Kubernetes asks no more of a core Event's name than that it can stand in a path.
+    fn name_errors(&self, name: &str, _prefix: bool) -> Vec<String> {
+        names::path_segment(name)
+    }
+
+    fn has_standard_finalizers(&self) -> bool {
+        false
     }
 
     fn allows_create_on_update(&self) -> bool {
         true
     }
+}
+
+/// Most bytes of the fields that say who and why.
+const WORD_MAX_BYTES: usize = 128;
+/// Most bytes of the message.
+const NOTE_MAX_BYTES: usize = 1024;
+
+/// The rules of both versions of the kind. Paths are those of Kubernetes' inner form, whose names
+/// are neither version's.
+pub(crate) fn legacy(event: &Object, errors: &mut Errors) {
+    let about = At::root(
+        either(event, "involvedObject", "regarding"),
+        "involvedObject",
+    );
+    let namespace = about.field("namespace");
+    let is_new = !event.str_at(&["eventTime"]).is_empty();
+    let right = match namespace.str() {
+        "" if is_new => matches!(event.namespace(), "default" | "kube-system"),
+        "" => matches!(event.namespace(), "" | "default"),
+        name => is_new || name == event.namespace(),
+    };
+    if !right {
+        let detail = "does not match event.namespace";
+        errors.invalid_as(&namespace, namespace.str(), detail);
+    }
+    if is_new {
+        reporter_is_told(event, errors);
+    }
+    let at = At::root(&Value::Null, "namespace");
+    for detail in names::dns1123_subdomain(event.namespace()) {
+        errors.invalid_as(&at, event.namespace(), detail);
+    }
+}
+
+fn reporter_is_told(event: &Object, errors: &mut Errors) {
+    let controller = either(event, "reportingComponent", "reportingController");
+    let controller = At::root(controller, "reportingController");
+    if controller.str().is_empty() {
+        errors.required(&controller, "");
+    }
+    errors.invalid_all(&controller, names::qualified_name(controller.str()));
+    for field in ["reportingInstance", "action", "reason"] {
+        let at = At::of(event, field);
+        if at.str().is_empty() {
+            errors.required(&at, "");
+        }
+        at_most(&at, WORD_MAX_BYTES, errors);
+    }
+    let note = At::root(either(event, "message", "note"), "message");
+    at_most(&note, NOTE_MAX_BYTES, errors);
+}
+
+fn at_most(at: &At<'_, '_>, bytes: usize, errors: &mut Errors) {
+    if at.str().len() > bytes {
+        errors.invalid_as(at, "", format!("can have at most {bytes} characters"));
+    }
+}
+
+/// A field by its name in the core group, or in `events.k8s.io`.
+pub(crate) fn either<'v>(event: &'v Object, core: &str, new: &str) -> &'v Value {
+    static NULL: Value = Value::Null;
+    event.get(&[core]).or(event.get(&[new])).unwrap_or(&NULL)
 }
 
 /// The columns, also of `events.k8s.io`.

@@ -7,7 +7,7 @@ use crate::resources::def::{
 };
 use crate::resources::schema::SchemaSource;
 use crate::resources::strategy::{Part, Strategy, keep, keep_all_but_status, masked};
-use crate::resources::validate::{At, Errors};
+use crate::resources::validate::{At, Errors, metadata};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -97,33 +97,33 @@ impl Strategy for NamespaceStrategy {
     fn validate(&self, namespace: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let spec = At::of(namespace, "spec");
-        for finalizer in spec.field("finalizers").items() {
-            let text = finalizer.str();
-            for detail in names::qualified_name(text) {
-                errors.invalid_as(&spec.field("finalizers"), text, detail);
-            }
-            if !text.contains('/') && text != FINALIZER {
-                let detail = "name is neither a standard finalizer name nor is it fully qualified";
-                errors.invalid(&finalizer, detail);
-            }
+        let list = spec.field("finalizers");
+        for item in list.items() {
+            finalizer(&list, item.str(), &mut errors);
         }
         errors.0
     }
 
     fn validate_update(&self, part: Part, new: &Object, _old: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        let status = At::of(new, "status");
-        let phase = status.field("phase");
         if part == Part::Finalize {
-            return self.validate(new);
+            let spec = At::of(new, "spec");
+            for item in spec.field("finalizers").items() {
+                finalizer(&item, item.str(), &mut errors);
+            }
+            return errors.0;
         }
+        let phase = new.str_at(&["status", "phase"]);
         let (wanted, when) = match new.deletion_timestamp() {
             Some(_) => ("Terminating", "not empty"),
             None => ("Active", "empty"),
         };
-        if part == Part::Status && phase.str() != wanted {
+        if part == Part::Status && phase != wanted {
             let detail = format!("may only be '{wanted}' if `deletionTimestamp` is {when}");
-            errors.invalid(&phase, detail);
+            // The path is Kubernetes', capital letter and all.
+            errors
+                .0
+                .push(FieldError::invalid("status.Phase", phase, detail));
         }
         errors.0
     }
@@ -135,6 +135,13 @@ impl Strategy for NamespaceStrategy {
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns1123_label(&masked(name, prefix))
     }
+}
+
+fn finalizer(at: &At<'_, '_>, text: &str, errors: &mut Errors) {
+    for detail in names::qualified_name(text) {
+        errors.invalid_as(at, text, detail);
+    }
+    metadata::finalizer(at, text, errors);
 }
 
 fn row(namespace: &Object, now: Timestamp) -> Vec<Value> {

@@ -132,6 +132,9 @@ impl Strategy for NodeStrategy {
     }
 }
 
+/// In Kubernetes' order.
+const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
 /// Checks taints: key, value, effect, and each key and effect once.
 fn taints(list: &At<'_, '_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
@@ -143,7 +146,7 @@ fn taints(list: &At<'_, '_>, errors: &mut Errors) {
         if effect.str().is_empty() {
             errors.required(&effect, "");
         } else {
-            errors.one_of(&effect, &["NoExecute", "NoSchedule", "PreferNoSchedule"]);
+            errors.one_of(&effect, TAINT_EFFECTS);
         }
         if !seen.insert((key.str(), effect.str())) {
             let mut error = FieldError::duplicate(taint.path(), taint.value.clone());

@@ -45,45 +45,84 @@ fn meta(extra: Value) -> Value {
     metadata
 }
 
+/// What a case of `invalid.yaml` creates.
+fn case_object(case: &Value) -> Value {
+    if let Some(object) = case.get("object") {
+        return object.clone();
+    }
+    let mut container = json!({"name": "c", "image": "i"});
+    if let Some(Value::Object(extra)) = case.get("container") {
+        container.as_object_mut().unwrap().extend(extra.clone());
+    }
+    let mut spec = json!({ "containers": [container] });
+    if let Some(Value::Object(extra)) = case.get("spec") {
+        spec.as_object_mut().unwrap().extend(extra.clone());
+    }
+    json!({"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
+}
+
+fn case_errors(case: &Value) -> Vec<String> {
+    let kind = case["kind"].as_str().unwrap();
+    let def = match kind.strip_prefix("events.k8s.io/") {
+        Some(_) => &crate::resources::events::event::DEF,
+        None => def(kind),
+    };
+    let body = case_object(case);
+    let mut object = def.decode(body.clone()).unwrap().object;
+    def.default(&mut object);
+    def.prepare_for_create(&mut object);
+    let found = match case.get("change") {
+        None => def.validate(&object),
+        Some(change) => {
+            assert_eq!(def.validate(&object), [], "{case}");
+            if let Some(Value::Object(status)) = case.get("status") {
+                for (name, value) in status {
+                    object.set(&["status", name], value.clone());
+                }
+            }
+            if let Some(deleted) = body["metadata"].get("deletionTimestamp") {
+                object.set(&["metadata", "deletionTimestamp"], deleted.clone());
+            }
+            let mut new = object.clone().into_value();
+            json_patch::merge(&mut new, change);
+            let mut new = def.decode(new).unwrap().object;
+            def.default(&mut new);
+            let part = case.get("part").and_then(Value::as_str).unwrap_or_default();
+            let part = Part::of_subresource(part).unwrap();
+            def.prepare_for_update(part, &mut new, &object);
+            def.validate_update(part, &new, &object)
+        }
+    };
+    found.iter().map(ToString::to_string).collect()
+}
+
 #[test]
-fn metadata_is_checked() {
-    let map = |metadata: Value| wrong("ConfigMap", json!({ "metadata": metadata }));
-    assert_eq!(
-        map(json!({"namespace": "default"})),
-        ["metadata.name: Required value: name or generateName is required"]
-    );
-    assert!(map(meta(json!({"name": "A"})))[0].starts_with(
-        "metadata.name: Invalid value: \"A\": a lowercase RFC 1123 subdomain must consist of"
-    ));
-    assert!(
-        map(meta(json!({"labels": {"a b": "c"}})))[0]
-            .starts_with("metadata.labels: Invalid value: \"a b\": name part must consist of")
-    );
-    assert_eq!(
-        map(meta(json!({"finalizers": ["mine"]}))),
-        [
-            "metadata.finalizers[0]: Invalid value: \"mine\": name is neither a standard finalizer \
-          name nor is it fully qualified"
-        ]
-    );
-    assert_eq!(
-        map(meta(
-            json!({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": ""}]})
-        )),
-        ["metadata.ownerReferences[0].uid: Invalid value: \"\": must not be empty"]
-    );
-    let namespace = json!({"metadata": {"name": "a.b"}});
-    assert_eq!(
-        wrong("Namespace", namespace)[0],
-        "metadata.name: Invalid value: \"a.b\": must not contain dots"
-    );
-    assert_eq!(
-        wrong(
-            "Namespace",
-            json!({"metadata": {"name": "a", "namespace": "b"}})
-        ),
-        ["metadata.namespace: Forbidden: not allowed on this type"]
-    );
+fn wrong_objects_are_refused_in_kubernetes_words() {
+    let text = include_str!("../../../tests/golden/resources/invalid.yaml");
+    let golden: Value = serde_yaml::from_str(text).unwrap();
+    let mut wrong = Vec::new();
+    for case in golden["cases"].as_array().unwrap() {
+        let mut wanted: Vec<String> = serde_json::from_value(case["errors"].clone()).unwrap();
+        for text in &mut wanted {
+            for (name, words) in golden["words"].as_object().unwrap() {
+                *text = text.replace(&format!("{{{name}}}"), words.as_str().unwrap());
+            }
+        }
+        let found = case_errors(case);
+        if found != wanted {
+            let missing = wanted.iter().filter(|text| !found.contains(text));
+            let missing: Vec<String> = missing.map(|text| format!("- {text}")).collect();
+            let more = found.iter().filter(|text| !wanted.contains(text));
+            let more: Vec<String> = more.map(|text| format!("+ {text}")).collect();
+            let lines = [missing, more].concat().join("\n");
+            let order = found
+                .iter()
+                .zip(&wanted)
+                .find(|(found, wanted)| found != wanted);
+            wrong.push(format!("{case}\n{lines}\n{order:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
@@ -225,17 +264,8 @@ fn nodes_and_namespaces() {
     node.set(&["spec", "taints"], taints);
     assert_eq!(
         def("Node").validate(&node)[0].to_string(),
-        "metadata.taints[0].effect: Unsupported value: \"Maybe\": supported values: \"NoExecute\", \
-         \"NoSchedule\", \"PreferNoSchedule\""
-    );
-    let old = stored("Namespace", json!({"metadata": {"name": "a"}}));
-    let mut new = old.clone();
-    new.set(&["status", "phase"], json!("Terminating"));
-    let errors = def("Namespace").validate_update(Part::Status, &new, &old);
-    assert_eq!(
-        errors[0].to_string(),
-        "status.phase: Invalid value: \"Terminating\": may only be 'Active' if \
-         `deletionTimestamp` is empty"
+        "metadata.taints[0].effect: Unsupported value: \"Maybe\": supported values: \
+         \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""
     );
 }
 

@@ -109,6 +109,11 @@ impl<'v> At<'v, '_> {
         self.value.as_str().unwrap_or_default()
     }
 
+    /// The number; 0 if absent.
+    pub fn number(&self) -> i64 {
+        self.int().unwrap_or(0)
+    }
+
     /// The number.
     pub fn int(&self) -> Option<i64> {
         self.value.as_i64()
@@ -166,11 +171,25 @@ impl Errors {
         self.0.push(FieldError::invalid(at.path(), value, detail));
     }
 
-    /// An `Invalid value` for each detail.
+    /// An `Invalid value` for each detail; a text that is absent is an empty one.
     pub fn invalid_all(&mut self, at: &At<'_, '_>, details: Vec<String>) {
         for detail in details {
-            self.invalid(at, detail);
+            if at.is_set() {
+                self.invalid(at, detail);
+            } else {
+                self.invalid_as(at, "", detail);
+            }
         }
+    }
+
+    /// `Too many: N: must have at most MAX items`.
+    pub fn too_many(&mut self, at: &At<'_, '_>, max: usize) {
+        self.0.push(FieldError::new(
+            FieldErrorKind::TooMany,
+            at.path(),
+            at.len(),
+            format!("must have at most {max} items"),
+        ));
     }
 
     /// `Forbidden`.
@@ -180,16 +199,20 @@ impl Errors {
 
     /// `Duplicate value`.
     pub fn duplicate(&mut self, at: &At<'_, '_>) {
-        self.0
-            .push(FieldError::duplicate(at.path(), at.value.clone()));
+        self.duplicate_as(at, at.value.clone());
     }
 
-    /// `Not found`.
+    /// `Duplicate value`, with another value than the one that stands there.
+    pub fn duplicate_as(&mut self, at: &At<'_, '_>, value: impl Into<Value>) {
+        self.0.push(FieldError::duplicate(at.path(), value));
+    }
+
+    /// `Not found`, of a text.
     pub fn not_found(&mut self, at: &At<'_, '_>) {
         self.0.push(FieldError::new(
             FieldErrorKind::NotFound,
             at.path(),
-            at.value.clone(),
+            at.str(),
             "",
         ));
     }

@@ -5,6 +5,7 @@ use super::at::{At, Errors};
 use crate::meta::{FieldError, FieldErrorKind, Object, names};
 use crate::resources::def::ResourceDef;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// All annotations of an object together (bytes).
 pub const ANNOTATIONS_MAX_BYTES: usize = 256 * 1024;
@@ -26,27 +27,31 @@ const IMMUTABLE: &[&str] = &[
 pub fn validate(def: &ResourceDef, object: &Object) -> Vec<FieldError> {
     let mut errors = Errors::new();
     let metadata = At::of(object, "metadata");
-    name(def, &metadata, &mut errors);
+    common(def, &metadata, &mut errors);
+    standard_finalizers(def, &metadata.field("finalizers"), &mut errors);
+    errors.0
+}
+
+fn common(def: &ResourceDef, metadata: &At<'_, '_>, errors: &mut Errors) {
+    name(def, metadata, errors);
     let generation = metadata.field("generation");
     errors.not_negative(&generation);
-    labels(&metadata.field("labels"), &mut errors);
-    annotations(&metadata.field("annotations"), &mut errors);
-    owners(&metadata.field("ownerReferences"), &mut errors);
-    finalizers(&metadata.field("finalizers"), &mut errors);
-    errors.0
+    labels(&metadata.field("labels"), errors);
+    annotations(&metadata.field("annotations"), errors);
+    owners(&metadata.field("ownerReferences"), errors);
+    finalizers(&metadata.field("finalizers"), errors);
 }
 
 /// Checks what an update does to the metadata.
 pub fn validate_update(def: &ResourceDef, new: &Object, old: &Object) -> Vec<FieldError> {
-    let mut errors = Errors(validate(def, new));
+    let mut errors = Errors::new();
     let metadata = At::of(new, "metadata");
+    common(def, &metadata, &mut errors);
     if old.deletion_timestamp().is_some() {
         let old: Vec<&str> = old.finalizers().collect();
-        let added: Vec<String> = new
-            .finalizers()
-            .filter(|f| !old.contains(f))
-            .map(|f| format!("{f:?}"))
-            .collect();
+        let new = new.finalizers().filter(|f| !old.contains(f));
+        let added: BTreeSet<String> = new.map(|f| format!("{f:?}")).collect();
+        let added: Vec<String> = added.into_iter().collect();
         if !added.is_empty() {
             errors.forbidden(
                 &metadata.field("finalizers"),
@@ -66,6 +71,7 @@ pub fn validate_update(def: &ResourceDef, new: &Object, old: &Object) -> Vec<Fie
         let old = old.get(&["metadata", field]).unwrap_or(&Value::Null);
         errors.immutable(&metadata.field(field), old);
     }
+    standard_finalizers(def, &metadata.field("finalizers"), &mut errors);
     errors.0
 }
 
@@ -144,29 +150,35 @@ pub fn annotations(at: &At<'_, '_>, errors: &mut Errors) {
     }
 }
 
+/// Owner references. Kubernetes' paths do not say which of them is wrong.
 fn owners(at: &At<'_, '_>, errors: &mut Errors) {
-    let mut controller: Option<&str> = None;
+    let mut controller: Option<String> = None;
     for owner in at.items() {
-        for (field, detail) in [
-            ("apiVersion", "version must not be empty"),
-            ("kind", "must not be empty"),
-            ("name", "must not be empty"),
-            ("uid", "must not be empty"),
-        ] {
-            let field = owner.field(field);
-            if field.str().is_empty() {
-                errors.invalid_as(&field, "", detail);
+        let version = owner.field("apiVersion").str();
+        let mut parts = version.split('/');
+        let last = parts.next_back().unwrap_or_default();
+        if last.is_empty() || parts.count() > 1 {
+            let detail = "version must not be empty";
+            errors.invalid_as(&at.field("apiVersion"), version, detail);
+        }
+        for field in ["kind", "name", "uid"] {
+            if owner.field(field).str().is_empty() {
+                errors.invalid_as(&at.field(field), "", "must not be empty");
             }
         }
-        if owner.field("kind").str() == "Event" && owner.field("apiVersion").str() == "v1" {
-            let at = At::root(owner.value, "metadata.ownerReferences");
-            errors.invalid(&at, "/v1, Kind=Event is disallowed from being an owner");
+        if owner.field("kind").str() == "Event" && version == "v1" {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            errors.invalid_as(at, owner.value.clone(), detail);
         }
         if !owner.field("controller").bool() {
             continue;
         }
-        let name = owner.field("name").str();
-        match controller {
+        let name = format!(
+            "{}/{}",
+            owner.field("kind").str(),
+            owner.field("name").str()
+        );
+        match &controller {
             None => controller = Some(name),
             Some(first) => {
                 let detail = format!(
@@ -186,10 +198,6 @@ fn finalizers(at: &At<'_, '_>, errors: &mut Errors) {
         for detail in names::qualified_name(text) {
             errors.invalid_as(at, text, detail);
         }
-        if !text.contains('/') && !STANDARD_FINALIZERS.contains(&text) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.invalid_as(&item, text, detail);
-        }
         match text {
             "orphan" => deletion[0] = true,
             "foregroundDeletion" => deletion[1] = true,
@@ -203,5 +211,22 @@ fn finalizers(at: &At<'_, '_>, errors: &mut Errors) {
             at.value.clone(),
             "finalizer orphan and foregroundDeletion cannot be both set",
         ));
+    }
+}
+
+/// Finalizers without a domain are Kubernetes' own. Some kinds do not ask.
+fn standard_finalizers(def: &ResourceDef, at: &At<'_, '_>, errors: &mut Errors) {
+    if def.strategy.has_standard_finalizers() {
+        for item in at.items() {
+            finalizer(&item, item.str(), errors);
+        }
+    }
+}
+
+/// A finalizer that has no domain must be one that Kubernetes knows; told at `at`.
+pub fn finalizer(at: &At<'_, '_>, text: &str, errors: &mut Errors) {
+    if !text.contains('/') && !STANDARD_FINALIZERS.contains(&text) {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        errors.invalid_as(at, text, detail);
     }
 }

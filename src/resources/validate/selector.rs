@@ -24,7 +24,7 @@ pub fn label_selector(at: &At<'_, '_>, errors: &mut Errors) {
                     errors.forbidden(&values, detail);
                 }
             }
-            _ => errors.invalid(&operator, "not a valid selector operator"),
+            _ => errors.invalid_as(&operator, operator.str(), "not a valid selector operator"),
         }
         let key = expression.field("key");
         errors.invalid_all(&key, names::qualified_name(key.str()));

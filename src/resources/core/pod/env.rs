@@ -2,8 +2,12 @@
 //! the pod, which volumes use too. Must not know how they are resolved.
 //! Kubernetes: `pkg/apis/core/validation` validateEnv and its neighbours.
 
+use super::defaults::CONTAINER_LISTS;
+use super::mounts::no_back_steps;
 use crate::meta::names;
+use crate::resources::strategy::masked;
 use crate::resources::validate::{At, Errors};
+use serde_json::Value;
 
 /// Fields that a variable may show.
 const ENV_FIELDS: &[&str] = &[
@@ -52,8 +56,10 @@ const AMOUNTS: &[&str] = &[
     "requests.ephemeral-storage",
     "requests.memory",
 ];
-const CPU_DIVISORS: &str = "1m, 1";
-const BYTE_DIVISORS: &str = "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei";
+const CPU_DIVISORS: &[&str] = &["1m", "1"];
+const BYTE_DIVISORS: &[&str] = &[
+    "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
+];
 /// The sources of a variable, in Kubernetes' order.
 const SOURCES: &[&str] = &[
     "fieldRef",
@@ -86,14 +92,7 @@ fn value_from(from: &At<'_, '_>, has_value: bool, errors: &mut Errors) {
         match **source {
             "fieldRef" => field_ref(&at, ENV_FIELDS, errors),
             "resourceFieldRef" => resource_ref(&at, false, errors),
-            "fileKeyRef" => {
-                for field in ["volumeName", "path", "key"] {
-                    let field = at.field(field);
-                    if field.str().is_empty() {
-                        errors.required(&field, "");
-                    }
-                }
-            }
+            "fileKeyRef" => file_ref(&at, errors),
             _ => key_ref(&at, errors),
         }
     }
@@ -112,37 +111,35 @@ fn value_from(from: &At<'_, '_>, has_value: bool, errors: &mut Errors) {
 
 /// A reference to a field of the pod. Labels and annotations may be asked for by key.
 pub(super) fn field_ref(at: &At<'_, '_>, allowed: &[&str], errors: &mut Errors) {
-    if at.field("apiVersion").str().is_empty() {
-        errors.required(&at.field("apiVersion"), "");
+    let (version, path) = (at.field("apiVersion"), at.field("fieldPath"));
+    if version.str().is_empty() {
+        errors.required(&version, "");
         return;
     }
-    let path = at.field("fieldPath");
     if path.str().is_empty() {
         errors.required(&path, "");
         return;
     }
-    if let Some((map, key)) = subscript(path.str()) {
-        let wrong = match map {
-            "metadata.annotations" => names::qualified_name(&key.to_lowercase()),
-            "metadata.labels" => names::qualified_name(key),
-            _ => {
-                let detail = format!("{map:?} does not support subscript");
-                errors.invalid(&path, detail);
-                return;
-            }
-        };
-        for detail in wrong {
-            errors.invalid_as(&path, key, detail);
-        }
+    let subscript = subscript(path.str());
+    let why = match subscript {
+        _ if version.str() != "v1" => format!("unsupported pod version: {}", version.str()),
+        Some(("metadata.annotations" | "metadata.labels", _)) => String::new(),
+        Some(_) => format!("field label does not support subscript: {}", path.str()),
+        None if POD_FIELDS.contains(&path.str()) => String::new(),
+        None => format!("field label not supported: {}", path.str()),
+    };
+    if !why.is_empty() {
+        errors.invalid(&path, format!("error converting fieldPath: {why}"));
         return;
     }
-    let known = POD_FIELDS.contains(&path.str());
-    if !known {
-        let detail = format!(
-            "error converting fieldPath: field label not supported: {}",
-            path.str()
-        );
-        errors.invalid(&path, detail);
+    if let Some((map, key)) = subscript {
+        let key = match map {
+            "metadata.annotations" => key.to_lowercase(),
+            _ => key.to_owned(),
+        };
+        for detail in names::qualified_name(&key) {
+            errors.invalid_as(at, key.as_str(), detail);
+        }
     } else if !allowed.contains(&path.str()) {
         errors.not_supported(&path, allowed);
     }
@@ -156,42 +153,39 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 /// A reference to an amount of a container; in a volume it names the container.
 pub(super) fn resource_ref(at: &At<'_, '_>, in_volume: bool, errors: &mut Errors) {
     let (container, resource) = (at.field("containerName"), at.field("resource"));
+    let name = resource.str();
+    let (_, kind) = name.split_once('.').unwrap_or(("", name));
+    let huge = kind.starts_with("hugepages-") && !AMOUNTS.contains(&name);
     if in_volume && container.str().is_empty() {
         errors.required(&container, "");
-    }
-    let name = resource.str();
-    if name.is_empty() {
+    } else if name.is_empty() {
         errors.required(&resource, "");
-        return;
-    }
-    let huge = name.starts_with("limits.hugepages-") || name.starts_with("requests.hugepages-");
-    if !AMOUNTS.contains(&name) && !huge {
+    } else if !AMOUNTS.contains(&name) && !huge {
         errors.not_supported(&resource, AMOUNTS);
-        return;
     }
     let divisor = at.field("divisor");
     if matches!(divisor.str(), "" | "0") {
         return;
     }
-    let kind = name.split_once('.').map_or(name, |(_, kind)| kind);
-    let allowed = if kind == "cpu" {
-        CPU_DIVISORS
-    } else {
-        BYTE_DIVISORS
+    let (allowed, words) = match kind {
+        "cpu" => (CPU_DIVISORS, "cpu"),
+        "memory" => (BYTE_DIVISORS, "memory"),
+        "ephemeral-storage" => (BYTE_DIVISORS, "local ephemeral storage"),
+        _ if huge => (BYTE_DIVISORS, "hugepages"),
+        _ => return,
     };
-    if !allowed.split(", ").any(|one| one == divisor.str()) {
+    if !allowed.contains(&divisor.str()) {
+        let list = allowed.join(if words == "cpu" { " and " } else { ", " });
         let detail =
-            format!("only divisor's values {allowed} are supported with the {kind} resource");
-        errors.invalid_as(&at.field("divisor"), name, detail);
+            format!("only divisor's values {list} are supported with the {words} resource");
+        errors.invalid_as(&divisor, name, detail);
     }
 }
 
 /// A reference to a key of a ConfigMap or Secret.
 fn key_ref(at: &At<'_, '_>, errors: &mut Errors) {
     let (name, key) = (at.field("name"), at.field("key"));
-    if name.str().is_empty() {
-        errors.required(&name, "");
-    }
+    errors.invalid_all(&name, names::dns1123_subdomain(name.str()));
     if key.str().is_empty() {
         errors.required(&key, "");
     } else {
@@ -199,7 +193,54 @@ fn key_ref(at: &At<'_, '_>, errors: &mut Errors) {
     }
 }
 
-/// Checks `envFrom`.
+/// A reference to a variable in a file of a volume.
+fn file_ref(at: &At<'_, '_>, errors: &mut Errors) {
+    let (key, volume, path) = (at.field("key"), at.field("volumeName"), at.field("path"));
+    if key.str().is_empty() {
+        errors.required(&key, "");
+    } else {
+        errors.invalid_all(&key, names::env_var_name(key.str()));
+    }
+    if volume.str().is_empty() {
+        errors.required(&volume, "");
+    } else {
+        errors.invalid_all(&volume, names::dns1123_label(volume.str()));
+    }
+    if path.str().is_empty() {
+        errors.required(&path, "");
+    } else {
+        no_back_steps(&path, errors);
+    }
+}
+
+/// Checks that variables are read from files of volumes that a pod has and can write to.
+pub(super) fn validate_files(spec: &At<'_, '_>, errors: &mut Errors) {
+    let volumes = spec.field("volumes");
+    for list in CONTAINER_LISTS {
+        let list = spec.field(list);
+        for container in list.items() {
+            let env = container.field("env");
+            for variable in env.items() {
+                let from = variable.field("valueFrom");
+                let file = from.field("fileKeyRef");
+                if !file.is_set() {
+                    continue;
+                }
+                let name = file.field("volumeName");
+                let named = |v: &&Value| v.get("name").and_then(Value::as_str) == Some(name.str());
+                match volumes.values().find(named) {
+                    None => errors.not_found(&name),
+                    Some(volume) if volume.get("emptyDir").is_none() => {
+                        errors.invalid(&name, "referenced volume must be of type emptyDir");
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Checks `envFrom`. Kubernetes' paths do not say which one has no source.
 pub(super) fn validate_from(list: &At<'_, '_>, errors: &mut Errors) {
     for item in list.items() {
         let prefix = item.field("prefix");
@@ -209,22 +250,27 @@ pub(super) fn validate_from(list: &At<'_, '_>, errors: &mut Errors) {
         let mut sources = 0;
         for source in ["configMapRef", "secretRef"] {
             let source = item.field(source);
-            if source.is_set() {
-                sources += 1;
-                if source.field("name").str().is_empty() {
-                    errors.required(&source.field("name"), "");
-                }
+            if !source.is_set() {
+                continue;
+            }
+            sources += 1;
+            let name = source.field("name");
+            if name.str().is_empty() {
+                errors.required(&name, "");
+            } else {
+                let masked = masked(name.str(), true);
+                errors.invalid_all(&name, names::dns1123_subdomain(&masked));
             }
         }
         match sources {
             0 => {
                 let detail = "must specify one of: `configMapRef` or `secretRef`";
-                errors.invalid_as(&item, "", detail);
+                errors.invalid_as(list, "", detail);
             }
             1 => {}
             _ => {
                 let detail = "may not have more than one field specified at a time";
-                errors.invalid_as(&item, "", detail);
+                errors.invalid_as(list, "", detail);
             }
         }
     }

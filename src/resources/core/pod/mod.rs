@@ -1,24 +1,29 @@
 //! Pod: containers that share an address, and the kind that all others serve.
 
+mod annotations;
 mod columns;
 mod containers;
 pub mod defaults;
 mod diff;
 mod env;
+mod gated;
+mod hooks;
 mod mounts;
 mod probes;
 mod qos;
+mod resize;
 mod resources;
+mod restart;
 mod scheduling;
 mod security;
 mod spec;
+mod status;
 mod update;
 mod volumes;
 mod warnings;
 
 pub(crate) use probes::port as validate_port;
 pub use qos::qos_class;
-pub(crate) use spec::validate as validate_spec;
 
 use crate::meta::{FieldError, Object};
 use crate::resources::def::{
@@ -137,29 +142,38 @@ impl Strategy for PodStrategy {
 
     fn validate(&self, pod: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
-        validate_spec(&At::of(pod, "spec"), &mut errors);
-        let ephemeral = pod.get(&["spec", "ephemeralContainers"]);
-        if ephemeral.is_some() {
-            let spec = At::of(pod, "spec");
-            let detail = "cannot be set on create";
-            errors.forbidden(&spec.field("ephemeralContainers"), detail);
+        spec::validate_pod(pod, &mut errors);
+        let spec = At::of(pod, "spec");
+        let ephemeral = spec.field("ephemeralContainers");
+        if !ephemeral.is_empty() {
+            errors.forbidden(&ephemeral, "cannot be set on create");
+        }
+        let node = spec.field("nodeName");
+        if has_gates(pod) && !node.str().is_empty() {
+            let detail = "cannot be set until all schedulingGates have been cleared";
+            errors.forbidden(&node, detail);
         }
         errors.0
     }
 
     fn validate_update(&self, part: Part, new: &Object, old: &Object) -> Vec<FieldError> {
-        let mut errors = match part {
-            Part::Status => return update::validate_status(new, old),
-            Part::EphemeralContainers => update::validate_ephemeral(new, old),
-            Part::Resize => update::validate_resize(new, old),
-            _ => update::validate(new, old),
-        };
-        if new.get(&["spec"]) != old.get(&["spec"]) {
-            let mut found = Errors::new();
-            validate_spec(&At::of(new, "spec"), &mut found);
-            errors.extend(found.0);
+        let mut errors = Errors::new();
+        // What has not changed was found right when it was written.
+        if part != Part::Status && new.get(&["spec"]) != old.get(&["spec"]) {
+            spec::validate_pod(new, &mut errors);
+        } else {
+            annotations::validate(new, &mut errors);
         }
-        errors
+        if part != Part::Resize {
+            annotations::validate_update(new, old, &mut errors);
+        }
+        errors.0.extend(match part {
+            Part::Status => status::validate(new, old),
+            Part::EphemeralContainers => update::validate_ephemeral(new, old),
+            Part::Resize => resize::validate(new, old),
+            _ => update::validate(new, old),
+        });
+        errors.0
     }
 
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {

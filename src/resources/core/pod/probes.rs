@@ -1,9 +1,9 @@
 //! Probes and lifecycle hooks: what asks a container, and when. Must not ask.
 //! Kubernetes: `pkg/apis/core/validation` validateProbe, validateHandler.
 
-use super::containers::required_one_of;
 use crate::meta::names;
 use crate::resources::validate::{At, Errors};
+use serde_json::Value;
 
 /// The actions of a handler, in Kubernetes' order.
 const ACTIONS: &[&str] = &["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
@@ -15,8 +15,8 @@ pub(super) fn liveness(probe: &At<'_, '_>, grace: Option<i64>, errors: &mut Erro
     }
     common(probe, grace, errors);
     let success = probe.field("successThreshold");
-    if success.int().is_some_and(|n| n != 1) {
-        errors.invalid(&success, "must be 1");
+    if success.number() != 1 {
+        errors.invalid_as(&success, success.number(), "must be 1");
     }
 }
 
@@ -81,15 +81,18 @@ fn act(action: &At<'_, '_>, grace: Option<i64>, errors: &mut Errors) {
         "tcpSocket" => port(&action.field("port"), errors),
         "grpc" => {
             let number = action.field("port");
-            errors.invalid_all(&number, names::port_number(number.int().unwrap_or(0)));
+            for detail in names::port_number(number.number()) {
+                errors.invalid_as(&number, number.number(), detail);
+            }
         }
         _ => {
-            let (seconds, grace) = (action.field("seconds"), grace.unwrap_or(0));
-            if !(0..=grace).contains(&seconds.int().unwrap_or(0)) {
+            let seconds = action.field("seconds").number();
+            // A grace period that is missing is told elsewhere.
+            if let Some(grace) = grace.filter(|grace| !(0..=*grace).contains(&seconds)) {
                 let detail = format!(
                     "must be non-negative and less than terminationGracePeriodSeconds ({grace})"
                 );
-                errors.invalid(action, detail);
+                errors.invalid_as(action, seconds, detail);
             }
         }
     }
@@ -100,23 +103,24 @@ fn http_get(action: &At<'_, '_>, errors: &mut Errors) {
         errors.required(&action.field("path"), "");
     }
     port(&action.field("port"), errors);
-    required_one_of(&action.field("scheme"), &["HTTP", "HTTPS"], errors);
+    errors.one_of(&action.field("scheme"), &["HTTP", "HTTPS"]);
     let headers = action.field("httpHeaders");
     for header in headers.items() {
-        let name = header.field("name");
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        if name.str().is_empty() || !name.str().bytes().all(plain) {
-            let detail = "a valid HTTP header must consist of alphanumeric characters or '-' \
-                          (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
-            errors.invalid_as(&headers, name.str(), detail);
+        let name = header.field("name").str();
+        for detail in names::http_header_name(name) {
+            errors.invalid_as(&headers, name, detail);
         }
     }
 }
 
-/// A port by number or by name.
+/// A port by number or by name; one that is not given is 0.
 pub(crate) fn port(at: &At<'_, '_>, errors: &mut Errors) {
-    match at.int() {
-        Some(number) => errors.invalid_all(at, names::port_number(number)),
-        None => errors.invalid_all(at, names::port_name(at.str())),
+    match at.value {
+        Value::String(name) => errors.invalid_all(at, names::port_name(name)),
+        _ => {
+            for detail in names::port_number(at.number()) {
+                errors.invalid_as(at, at.number(), detail);
+            }
+        }
     }
 }

@@ -7,7 +7,8 @@ use crate::resources::validate::selector;
 use crate::resources::validate::{At, Errors};
 use std::collections::BTreeSet;
 
-const EFFECTS: &[&str] = &["NoExecute", "NoSchedule", "PreferNoSchedule"];
+/// In Kubernetes' order.
+const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Checks `affinity`.
 pub(super) fn affinity(at: &At<'_, '_>, errors: &mut Errors) {
@@ -19,7 +20,7 @@ pub(super) fn affinity(at: &At<'_, '_>, errors: &mut Errors) {
     let preferred = node.field("preferredDuringSchedulingIgnoredDuringExecution");
     for term in preferred.items() {
         weight(&term.field("weight"), errors);
-        node_term(&term.field("preference"), errors);
+        node_term(&term.field("preference"), false, errors);
     }
     for kind in ["podAffinity", "podAntiAffinity"] {
         let kind = at.field(kind);
@@ -36,8 +37,8 @@ pub(super) fn affinity(at: &At<'_, '_>, errors: &mut Errors) {
 }
 
 fn weight(at: &At<'_, '_>, errors: &mut Errors) {
-    if !(1..=100).contains(&at.int().unwrap_or(0)) {
-        errors.invalid(at, "must be in the range 1-100");
+    if !(1..=100).contains(&at.number()) {
+        errors.invalid_as(at, at.number(), "must be in the range 1-100");
     }
 }
 
@@ -48,11 +49,12 @@ pub(crate) fn node_selector(at: &At<'_, '_>, errors: &mut Errors) {
         errors.required(&terms, "must have at least one node selector term");
     }
     for term in terms.items() {
-        node_term(&term, errors);
+        node_term(&term, true, errors);
     }
 }
 
-fn node_term(term: &At<'_, '_>, errors: &mut Errors) {
+/// Checks a term; the values of one that is only preferred are not asked to be labels.
+fn node_term(term: &At<'_, '_>, is_required: bool, errors: &mut Errors) {
     for expression in term.field("matchExpressions").items() {
         let (operator, values) = (expression.field("operator"), expression.field("values"));
         match operator.str() {
@@ -69,10 +71,13 @@ fn node_term(term: &At<'_, '_>, errors: &mut Errors) {
                 errors.required(&values, detail);
             }
             "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            _ => errors.invalid(&operator, "not a valid selector operator"),
+            _ => errors.invalid_as(&operator, operator.str(), "not a valid selector operator"),
         }
         let key = expression.field("key");
         errors.invalid_all(&key, names::qualified_name(key.str()));
+        for value in values.items().filter(|_| is_required) {
+            errors.invalid_all(&value, names::label_value(value.str()));
+        }
     }
     for field in term.field("matchFields").items() {
         let (operator, values) = (field.field("operator"), field.field("values"));
@@ -83,11 +88,15 @@ fn node_term(term: &At<'_, '_>, errors: &mut Errors) {
                 errors.required(&values, detail);
             }
             "In" | "NotIn" => {}
-            _ => errors.invalid(&operator, "not a valid selector operator"),
+            _ => errors.invalid_as(&operator, operator.str(), "not a valid selector operator"),
         }
         let key = field.field("key");
-        if key.str() != "metadata.name" {
-            errors.invalid(&key, "not a valid field selector key");
+        if key.str() == "metadata.name" {
+            for value in values.items() {
+                errors.invalid_all(&value, names::dns1123_subdomain(value.str()));
+            }
+        } else {
+            errors.invalid_as(&key, key.str(), "not a valid field selector key");
         }
     }
 }
@@ -101,14 +110,59 @@ fn pod_term(term: &At<'_, '_>, errors: &mut Errors) {
             errors.invalid_as(&term.field("namespace"), name, detail);
         }
     }
-    topology_key(&term.field("topologyKey"), errors);
+    let selector = term.field("labelSelector");
+    let (keys, others) = (
+        term.field("matchLabelKeys"),
+        term.field("mismatchLabelKeys"),
+    );
+    label_keys(&keys, &selector, errors);
+    label_keys(&others, &selector, errors);
+    keys_of_selector(term, &keys, &selector, errors);
+    for key in keys.items() {
+        if others.values().any(|other| other == key.value) {
+            errors.invalid(&key, "exists in both matchLabelKeys and mismatchLabelKeys");
+        }
+    }
+    let key = term.field("topologyKey");
+    if key.str().is_empty() {
+        errors.required(&key, "can not be empty");
+    }
+    errors.invalid_all(&key, names::qualified_name(key.str()));
 }
 
-fn topology_key(key: &At<'_, '_>, errors: &mut Errors) {
-    if key.str().is_empty() {
-        errors.required(key, "can not be empty");
-    } else {
-        errors.invalid_all(key, names::qualified_name(key.str()));
+/// Keys of labels whose values are taken from the pod itself.
+fn label_keys(keys: &At<'_, '_>, selector: &At<'_, '_>, errors: &mut Errors) {
+    if keys.is_empty() {
+        return;
+    }
+    if !selector.is_set() {
+        errors.forbidden(keys, "must not be specified when labelSelector is not set");
+        return;
+    }
+    for key in keys.items() {
+        errors.invalid_all(&key, names::qualified_name(key.str()));
+    }
+}
+
+/// Such a key may not stand in the selector too. The path is Kubernetes', without the field.
+fn keys_of_selector(
+    of: &At<'_, '_>,
+    keys: &At<'_, '_>,
+    selector: &At<'_, '_>,
+    errors: &mut Errors,
+) {
+    let expressions = selector.field("matchExpressions");
+    let mut used: BTreeSet<&str> = expressions
+        .values()
+        .filter_map(|one| one.get("key")?.as_str())
+        .collect();
+    used.extend(selector.field("matchLabels").entries().map(|(key, _)| key));
+    for (index, key) in keys.items().enumerate() {
+        if used.contains(key.str()) {
+            let path = format!("{}[{index}]", of.path());
+            let detail = "exists in both matchLabelKeys and labelSelector";
+            errors.invalid(&At::root(key.value, &path), detail);
+        }
     }
 }
 
@@ -116,14 +170,12 @@ fn topology_key(key: &At<'_, '_>, errors: &mut Errors) {
 pub(super) fn tolerations(list: &At<'_, '_>, errors: &mut Errors) {
     for toleration in list.items() {
         let (key, operator) = (toleration.field("key"), toleration.field("operator"));
-        if key.str().is_empty() {
-            if operator.str() != "Exists" {
-                let detail = "operator must be Exists when `key` is empty, which means \"match \
-                              all values and all keys\"";
-                errors.invalid_as(&operator, operator.str(), detail);
-            }
-        } else {
+        if !key.str().is_empty() {
             errors.invalid_all(&key, names::qualified_name(key.str()));
+        } else if operator.str() != "Exists" {
+            let detail = "operator must be Exists when `key` is empty, which means \"match all \
+                          values and all keys\"";
+            errors.invalid_as(&operator, operator.str(), detail);
         }
         let effect = toleration.field("effect");
         if toleration.field("tolerationSeconds").is_set() && effect.str() != "NoExecute" {
@@ -133,15 +185,17 @@ pub(super) fn tolerations(list: &At<'_, '_>, errors: &mut Errors) {
         let value = toleration.field("value").str();
         match operator.str() {
             "" | "Equal" => {
-                for detail in names::label_value(value) {
-                    errors.invalid_as(&operator, value, detail);
+                let wrong = names::label_value(value);
+                if !wrong.is_empty() {
+                    errors.invalid_as(&operator, value, wrong.join(";"));
                 }
             }
             "Exists" if !value.is_empty() => {
                 let detail = "value must be empty when `operator` is 'Exists'";
-                errors.invalid_as(&operator, toleration.value.clone(), detail);
+                errors.invalid_as(&operator, value, detail);
             }
             "Exists" => {}
+            "Lt" | "Gt" => errors.not_supported(&operator, &["Equal", "Exists", "Lt", "Gt"]),
             _ => errors.not_supported(&operator, &["Equal", "Exists"]),
         }
         if !effect.str().is_empty() {
@@ -152,25 +206,29 @@ pub(super) fn tolerations(list: &At<'_, '_>, errors: &mut Errors) {
 
 /// Checks `topologySpreadConstraints`.
 pub(super) fn spread(list: &At<'_, '_>, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    for constraint in list.items() {
+    for (index, constraint) in list.items().enumerate() {
         let skew = constraint.field("maxSkew");
-        if skew.int().unwrap_or(0) <= 0 {
-            errors.invalid(&skew, "must be greater than zero");
+        if skew.number() <= 0 {
+            errors.invalid_as(&skew, skew.number(), "must be greater than zero");
         }
-        topology_key(&constraint.field("topologyKey"), errors);
+        let key = constraint.field("topologyKey");
+        if key.str().is_empty() {
+            errors.required(&key, "can not be empty");
+        }
         let action = constraint.field("whenUnsatisfiable");
         errors.one_of(&action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let pair = format!(
-            "{{{}, {}}}",
-            constraint.field("topologyKey").str(),
-            action.str()
-        );
-        if !seen.insert(pair.clone()) {
-            errors.0.push(crate::meta::FieldError::duplicate(
-                constraint.field("{topologyKey, whenUnsatisfiable}").path(),
-                pair,
-            ));
+        let pair = |one: &At<'_, '_>| {
+            let (key, action) = (one.field("topologyKey"), one.field("whenUnsatisfiable"));
+            format!("{{{}, {}}}", key.str(), action.str())
+        };
+        let own = pair(&constraint);
+        if list
+            .items()
+            .skip(index + 1)
+            .any(|later| pair(&later) == own)
+        {
+            let at = constraint.field("{topologyKey, whenUnsatisfiable}");
+            errors.duplicate_as(&at, own);
         }
         let domains = constraint.field("minDomains");
         errors.positive(&domains);
@@ -188,13 +246,9 @@ pub(super) fn spread(list: &At<'_, '_>, errors: &mut Errors) {
             }
         }
         let selector = constraint.field("labelSelector");
-        selector::label_selector(&selector, errors);
         let keys = constraint.field("matchLabelKeys");
-        if !keys.is_empty() && !selector.is_set() {
-            errors.forbidden(&keys, "must not be specified when labelSelector is not set");
-        }
-        for key in keys.items() {
-            errors.invalid_all(&key, names::qualified_name(key.str()));
-        }
+        label_keys(&keys, &selector, errors);
+        keys_of_selector(&constraint, &keys, &selector, errors);
+        selector::label_selector(&selector, errors);
     }
 }

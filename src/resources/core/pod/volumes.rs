@@ -2,14 +2,17 @@
 //! are made.
 //! Kubernetes: `pkg/apis/core/validation` ValidateVolumes, validateVolumeSource.
 
-use super::containers::required_one_of;
+use super::containers::pull_policy;
 use super::env;
-use super::mounts::{local_path, no_back_steps};
+use super::mounts::{Volumes, local_path, no_back_steps};
 use crate::meta::names;
 use crate::meta::quantity::Quantity;
-use crate::resources::validate::{At, Errors};
+use crate::resources::validate::{At, Errors, selector};
 use std::collections::BTreeSet;
 
+/// Shortest and longest life of a token (seconds).
+const TOKEN_SECONDS_MIN: i64 = 600;
+const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 /// Largest mode of a file.
 const MODE_MAX: i64 = 0o777;
 const HOST_PATH_TYPES: &[&str] = &[
@@ -23,72 +26,132 @@ const HOST_PATH_TYPES: &[&str] = &[
     "Socket",
 ];
 
-/// The fields that a source of this kind must have, all strings.
-const REQUIRED: &[(&str, &[&str])] = &[
+const CACHING: &[&str] = &["None", "ReadOnly", "ReadWrite"];
+const DISKS: &[&str] = &["Dedicated", "Managed", "Shared"];
+/// Largest partition of a disk, and largest unit number.
+const BYTE_MAX: i64 = 255;
+/// Longest name of a CSI driver (bytes).
+const DRIVER_MAX_BYTES: usize = 63;
+
+/// The sources in Kubernetes' order, each with the fields it must have, all strings or lists.
+const SOURCES: &[(&str, &[&str])] = &[
+    ("emptyDir", &[]),
+    ("hostPath", &["path"]),
     ("gitRepo", &["repository"]),
-    ("nfs", &["server", "path"]),
-    ("glusterfs", &["endpoints", "path"]),
-    ("cephfs", &[]),
-    ("cinder", &["volumeID"]),
-    ("quobyte", &["registry", "volume"]),
-    ("rbd", &["image"]),
-    ("iscsi", &["targetPortal", "iqn"]),
     ("gcePersistentDisk", &["pdName"]),
     ("awsElasticBlockStore", &["volumeID"]),
+    ("secret", &["secretName"]),
+    ("nfs", &["server", "path"]),
+    ("iscsi", &["targetPortal", "iqn"]),
+    ("glusterfs", &["endpoints", "path"]),
+    ("flocker", &[]),
+    ("persistentVolumeClaim", &["claimName"]),
+    ("rbd", &["monitors", "image"]),
+    ("cinder", &["volumeID"]),
+    ("cephfs", &["monitors"]),
+    ("quobyte", &["registry", "volume"]),
+    ("downwardAPI", &[]),
+    ("fc", &[]),
+    ("flexVolume", &["driver"]),
+    ("configMap", &["name"]),
     ("azureFile", &["secretName", "shareName"]),
-    ("azureDisk", &["diskName", "diskURI"]),
     ("vsphereVolume", &["volumePath"]),
     ("photonPersistentDisk", &["pdID"]),
-    ("flexVolume", &["driver"]),
     ("portworxVolume", &["volumeID"]),
+    ("azureDisk", &["diskName", "diskURI"]),
+    ("storageos", &["volumeName"]),
+    ("projected", &[]),
     ("scaleIO", &["gateway", "system", "volumeName"]),
-    ("persistentVolumeClaim", &["claimName"]),
-    ("secret", &["secretName"]),
-    ("configMap", &["name"]),
     ("csi", &["driver"]),
-    ("hostPath", &["path"]),
+    ("ephemeral", &[]),
     ("image", &["reference"]),
 ];
 
-/// Checks `volumes`.
-pub(super) fn validate(list: &At<'_, '_>, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
+/// Checks `volumes`, and answers which of them a container can mount. `pod` is the name of the pod;
+/// a template has none.
+pub(super) fn validate<'v>(
+    list: &At<'v, '_>,
+    pod: Option<&str>,
+    errors: &mut Errors,
+) -> Volumes<'v> {
+    let mut found = Volumes::new();
+    let pod = pod.filter(|name| !name.is_empty());
+    let made: BTreeSet<String> = list
+        .items()
+        .filter(|volume| volume.field("ephemeral").is_set())
+        .filter_map(|volume| Some(format!("{}-{}", pod?, volume.field("name").str())))
+        .collect();
     for volume in list.items() {
+        let before = errors.0.len();
+        sources(&volume, pod, errors);
         let name = volume.field("name");
         if name.str().is_empty() {
             errors.required(&name, "");
         } else {
-            let wrong = names::dns1123_label(name.str());
-            if wrong.is_empty() && !seen.insert(name.str()) {
-                errors.duplicate(&name);
-            }
-            errors.invalid_all(&name, wrong);
+            errors.invalid_all(&name, names::dns1123_label(name.str()));
         }
-        sources(&volume, errors);
+        if found.contains_key(name.str()) {
+            errors.duplicate(&name);
+        }
+        let claim = volume.field("persistentVolumeClaim");
+        if errors.0.len() == before {
+            let can_be_block = claim.is_set() || volume.field("ephemeral").is_set();
+            found.insert(name.str(), can_be_block);
+        }
+        let claim = claim.field("claimName");
+        if made.contains(claim.str()) {
+            let detail = "must not reference a PVC that gets created for an ephemeral volume";
+            errors.invalid(&claim, detail);
+        }
     }
+    found
 }
 
-fn sources(volume: &At<'_, '_>, errors: &mut Errors) {
+fn sources(volume: &At<'_, '_>, pod: Option<&str>, errors: &mut Errors) {
     let mut found = false;
-    for (kind, _) in volume.entries().filter(|(kind, _)| *kind != "name") {
+    for (kind, required) in SOURCES {
         let at = volume.field(kind);
+        if !at.is_set() {
+            continue;
+        }
         if found {
-            errors.forbidden(&at, "may not specify more than 1 volume type");
+            // Two of Kubernetes' paths are not the field's name.
+            let path = match *kind {
+                "cephfs" => "cephFS",
+                "downwardAPI" => "downwarAPI",
+                kind => kind,
+            };
+            let detail = "may not specify more than 1 volume type";
+            errors.forbidden(&volume.field(path), detail);
             continue;
         }
         found = true;
-        source(kind, &at, errors);
+        if *kind == "gcePersistentDisk" {
+            let path = format!("{}.persistentDisk", volume.path());
+            source(kind, required, &At::root(at.value, &path), errors);
+        } else {
+            source(kind, required, &at, errors);
+        }
+        if let ("ephemeral", Some(pod)) = (*kind, pod) {
+            let name = volume.field("name");
+            let claim = format!("{pod}-{}", name.str());
+            for detail in names::dns1123_subdomain(&claim)
+                .iter()
+                .filter(|_| name.is_set())
+            {
+                errors.invalid(&name, format!("PVC name {claim:?}: {detail}"));
+            }
+        }
     }
     if !found {
         errors.required(volume, "must specify a volume type");
     }
 }
 
-fn source(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
-    let required = REQUIRED.iter().find(|(name, _)| *name == kind);
-    for field in required.into_iter().flat_map(|(_, fields)| *fields) {
+fn source(kind: &str, required: &[&str], at: &At<'_, '_>, errors: &mut Errors) {
+    for field in required {
         let field = at.field(field);
-        if field.str().is_empty() {
+        if field.str().is_empty() && field.is_empty() {
             errors.required(&field, "");
         }
     }
@@ -101,12 +164,17 @@ fn source(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
                 errors.forbidden(&limit, detail);
             }
         }
-        "hostPath" => {
+        "hostPath" if !at.field("path").str().is_empty() => {
             no_back_steps(&at.field("path"), errors);
             errors.one_of(&at.field("type"), HOST_PATH_TYPES);
         }
+        "gitRepo" => local_path(&at.field("directory"), errors),
+        "gcePersistentDisk" | "awsElasticBlockStore" => {
+            byte(&at.field("partition"), 1, errors);
+        }
         "nfs" if !at.field("path").str().starts_with('/') => {
-            errors.invalid(&at.field("path"), "must be an absolute path");
+            let path = at.field("path");
+            errors.invalid_as(&path, path.str(), "must be an absolute path");
         }
         "secret" | "configMap" => {
             mode(&at.field("defaultMode"), errors);
@@ -114,7 +182,7 @@ fn source(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
         }
         "downwardAPI" => {
             mode(&at.field("defaultMode"), errors);
-            downward(&at.field("items"), errors);
+            downward(at, errors);
         }
         "projected" => {
             mode(&at.field("defaultMode"), errors);
@@ -126,11 +194,87 @@ fn source(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
                 errors.required(&template, "");
             }
         }
-        "image" => {
-            let policy = at.field("pullPolicy");
-            required_one_of(&policy, &["Always", "IfNotPresent", "Never"], errors);
+        "image" => pull_policy(&at.field("pullPolicy"), errors),
+        "azureDisk" => {
+            errors.one_of(&at.field("cachingMode"), CACHING);
+            errors.one_of(&at.field("kind"), DISKS);
+        }
+        "csi" => csi(at, errors),
+        "fc" => fibre(at, errors),
+        "iscsi" => iscsi(at, errors),
+        "flexVolume" => reserved_options(&at.field("options"), errors),
+        _ => {}
+    }
+}
+
+/// A number from 0 to 255; a message may speak of another least one.
+fn byte(at: &At<'_, '_>, told: i64, errors: &mut Errors) {
+    if !(0..=BYTE_MAX).contains(&at.number()) {
+        let detail = format!("must be between {told} and {BYTE_MAX}, inclusive");
+        errors.invalid(at, detail);
+    }
+}
+
+fn csi(at: &At<'_, '_>, errors: &mut Errors) {
+    let driver = at.field("driver");
+    if driver.str().len() > DRIVER_MAX_BYTES {
+        errors.too_long(&driver, DRIVER_MAX_BYTES);
+    }
+    if !driver.str().is_empty() {
+        let lower = driver.str().to_lowercase();
+        errors.invalid_all(&driver, names::dns1123_subdomain(&lower));
+    }
+    let secret = at.field("nodePublishSecretRef");
+    if secret.is_set() && secret.field("name").str().is_empty() {
+        errors.required(&secret.field("name"), "");
+    }
+}
+
+fn fibre(at: &At<'_, '_>, errors: &mut Errors) {
+    let (names, ids, lun) = (at.field("targetWWNs"), at.field("wwids"), at.field("lun"));
+    match (names.is_empty(), ids.is_empty()) {
+        (true, true) => {
+            let detail = "must specify either targetWWNs or wwids, but not both";
+            errors.required(&names, detail);
+        }
+        (false, false) => {
+            let detail = "targetWWNs and wwids can not be specified simultaneously";
+            errors.invalid(&names, detail);
         }
         _ => {}
+    }
+    if names.is_empty() {
+        return;
+    }
+    if lun.is_set() {
+        byte(&lun, 0, errors);
+    } else {
+        errors.required(&lun, "lun is required if targetWWNs is specified");
+    }
+}
+
+fn iscsi(at: &At<'_, '_>, errors: &mut Errors) {
+    let name = at.field("iqn");
+    let known = ["iqn", "eui", "naa"];
+    if !name.str().is_empty() && !known.iter().any(|start| name.str().starts_with(start)) {
+        let detail = "must be valid format starting with iqn, eui, or naa";
+        errors.invalid(&name, detail);
+    }
+    byte(&at.field("lun"), 0, errors);
+    let asks = at.field("chapAuthDiscovery").bool() || at.field("chapAuthSession").bool();
+    if asks && !at.field("secretRef").is_set() {
+        errors.required(&at.field("secretRef"), "");
+    }
+}
+
+fn reserved_options(options: &At<'_, '_>, errors: &mut Errors) {
+    for (key, _) in options.entries() {
+        let domain = key.split_once('/').map_or(key, |(domain, _)| domain);
+        let domain = format!(".{}", domain.to_lowercase());
+        if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
+            let detail = "kubernetes.io and k8s.io namespaces are reserved";
+            errors.invalid_as(&options.key(key), key, detail);
+        }
     }
 }
 
@@ -158,16 +302,22 @@ fn items(list: &At<'_, '_>, errors: &mut Errors) {
 fn file_path(path: &At<'_, '_>, errors: &mut Errors) {
     if path.str().is_empty() {
         errors.required(path, "");
-        return;
     }
+    local_file(path, errors);
+}
+
+fn local_file(path: &At<'_, '_>, errors: &mut Errors) {
     local_path(path, errors);
-    if path.str().starts_with("..") && path.str() != ".." && !path.str().starts_with("../") {
+    if path.str().starts_with("..") && !path.str().starts_with("../") {
         errors.invalid(path, "must not start with '..'");
     }
 }
 
-fn downward(list: &At<'_, '_>, errors: &mut Errors) {
-    for item in list.items() {
+/// Checks `items` of a downward API volume. Kubernetes' paths do not say which one is wrong.
+fn downward(volume: &At<'_, '_>, errors: &mut Errors) {
+    let root = volume.path();
+    for item in volume.field("items").items() {
+        let item = At::root(item.value, &root);
         file_path(&item.field("path"), errors);
         let (field, amount) = (item.field("fieldRef"), item.field("resourceFieldRef"));
         if field.is_set() {
@@ -186,31 +336,40 @@ fn downward(list: &At<'_, '_>, errors: &mut Errors) {
 }
 
 fn projections(projected: &At<'_, '_>, errors: &mut Errors) {
-    let sources = projected.field("sources");
     let mut paths = BTreeSet::new();
-    for source in sources.items() {
-        let mut found = false;
-        for (kind, _) in source.entries() {
+    for source in projected.field("sources").items() {
+        let mut found = 0;
+        for kind in PROJECTIONS {
             let at = source.field(kind);
-            if found {
-                errors.forbidden(&at, "may not specify more than 1 volume type per source");
+            if !at.is_set() {
                 continue;
             }
-            found = true;
-            projection(kind, &at, errors);
-            for path in projected_paths(kind, &at) {
+            found += 1;
+            projection(kind, projected, &at, errors);
+            for (path, told) in projected_paths(kind, &at) {
                 if !paths.insert(path) {
-                    errors.invalid_as(&source, path, "conflicting duplicate paths");
+                    errors.invalid_as(projected, told, "conflicting duplicate paths");
                 }
             }
         }
-        if !found {
-            errors.required(&source, "must specify a volume source type");
+        if found > 1 {
+            let detail = "may not specify more than 1 volume type per source";
+            errors.forbidden(&source, detail);
         }
     }
 }
 
-fn projection(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
+/// In Kubernetes' order.
+const PROJECTIONS: &[&str] = &[
+    "secret",
+    "configMap",
+    "downwardAPI",
+    "serviceAccountToken",
+    "clusterTrustBundle",
+    "podCertificate",
+];
+
+fn projection(kind: &str, projected: &At<'_, '_>, at: &At<'_, '_>, errors: &mut Errors) {
     match kind {
         "secret" | "configMap" => {
             if at.field("name").str().is_empty() {
@@ -218,37 +377,91 @@ fn projection(kind: &str, at: &At<'_, '_>, errors: &mut Errors) {
             }
             items(&at.field("items"), errors);
         }
-        "downwardAPI" => downward(&at.field("items"), errors),
+        "downwardAPI" => downward(at, errors),
         "serviceAccountToken" => {
             let seconds = at.field("expirationSeconds");
-            match seconds.int() {
-                Some(n) if n < 600 => {
-                    errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
+            match seconds.number() {
+                n if n < TOKEN_SECONDS_MIN => {
+                    let detail = "may not specify a duration less than 10 minutes";
+                    errors.invalid_as(&seconds, n, detail);
                 }
-                Some(n) if n > 1 << 32 => {
-                    errors.invalid(
-                        &seconds,
-                        "may not specify a duration larger than 2^32 seconds",
-                    );
+                n if n > TOKEN_SECONDS_MAX => {
+                    let detail = "may not specify a duration larger than 2^32 seconds";
+                    errors.invalid(&seconds, detail);
                 }
                 _ => {}
             }
+            // The path is Kubernetes': of the volume, not of the token.
+            let root = projected.path();
+            let root = At::root(at.value, &root);
+            file_path(&root.field("path"), errors);
+        }
+        "clusterTrustBundle" => {
+            trust_bundle(at, errors);
             file_path(&at.field("path"), errors);
         }
-        _ => file_path_if_set(&at.field("path"), errors),
+        _ => {
+            let paths = ["credentialBundlePath", "keyPath", "certificateChainPath"];
+            let mut given = 0;
+            for path in paths {
+                let path = at.field(path);
+                given += usize::from(!path.str().is_empty());
+                local_file(&path, errors);
+            }
+            if given == 0 {
+                let detail = "specify at least one of credentialBundlePath, keyPath, and \
+                              certificateChainPath";
+                errors.required(at, detail);
+            }
+        }
     }
 }
 
-fn file_path_if_set(path: &At<'_, '_>, errors: &mut Errors) {
-    if !path.str().is_empty() {
-        file_path(path, errors);
+fn trust_bundle(at: &At<'_, '_>, errors: &mut Errors) {
+    let (name, signer) = (at.field("name"), at.field("signerName"));
+    match (name.is_set(), signer.is_set()) {
+        (true, true) => errors.invalid(at, "only one of name and signerName may be used"),
+        (false, false) => errors.required(at, "either name or signerName must be specified"),
+        (true, false) => {
+            if name.str().is_empty() {
+                errors.required(&name, "must be a valid object name");
+            }
+            let selector = at.field("labelSelector");
+            if selector.is_set() {
+                errors.invalid(
+                    &selector,
+                    "labelSelector must be unset if name is specified",
+                );
+            }
+        }
+        (false, true) => {
+            if signer.str().is_empty() {
+                errors.required(&signer, "must be a valid signer name");
+            }
+            selector::label_selector(&at.field("labelSelector"), errors);
+        }
     }
 }
 
-fn projected_paths<'v>(kind: &str, at: &At<'v, '_>) -> Vec<&'v str> {
-    let path = |value: &'v serde_json::Value| value.get("path").and_then(|p| p.as_str());
+/// The files that a projection makes, and what a clash of each is told with.
+fn projected_paths<'v>(kind: &str, at: &At<'v, '_>) -> Vec<(&'v str, &'v str)> {
+    let text = |value: &'v serde_json::Value, field: &str| {
+        let text = value.get(field).and_then(|p| p.as_str());
+        text.filter(|text| !text.is_empty())
+    };
+    let own = |field: &str| text(at.value, field).map(|path| (path, path));
     match kind {
-        "serviceAccountToken" | "clusterTrustBundle" => path(at.value).into_iter().collect(),
-        _ => at.field("items").values().filter_map(path).collect(),
+        "serviceAccountToken" => Vec::new(),
+        "clusterTrustBundle" => own("path").into_iter().collect(),
+        "podCertificate" => ["credentialBundlePath", "keyPath", "certificateChainPath"]
+            .into_iter()
+            .filter_map(own)
+            .collect(),
+        _ => {
+            let items = at.field("items").values();
+            let paths = items.filter_map(|item| text(item, "path"));
+            let name = text(at.value, "name").filter(|_| kind != "downwardAPI");
+            paths.map(|path| (path, name.unwrap_or(path))).collect()
+        }
     }
 }
