@@ -138,6 +138,7 @@ pub(crate) fn masked(name: &str, prefix: bool) -> Cow<'_, str> {
 /// Puts the old value of a top-level field back.
 pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
     match old.get(&[field]) {
+        Some(value) if new.get(&[field]) == Some(value) => {}
         Some(value) => new.set(&[field], value.clone()),
         None => {
             new.remove(&[field]);
@@ -147,13 +148,18 @@ pub(crate) fn keep(new: &mut Object, old: &Object, field: &str) {
 
 /// Puts everything back but status and metadata.
 pub(crate) fn keep_all_but_status(new: &mut Object, old: &Object) {
-    let mut fields = old.fields().clone();
-    fields.remove("status");
-    if let Some(status) = new.fields_mut().remove("status") {
-        fields.insert("status".to_owned(), status);
+    keep_all_but(new, old, &["status", "metadata"]);
+}
+
+/// Puts everything back but the named top-level fields.
+pub(crate) fn keep_all_but(new: &mut Object, old: &Object, free: &[&str]) {
+    let is_free = |name: &String| free.contains(&name.as_str());
+    new.fields_mut()
+        .retain(|name, _| is_free(name) || old.fields().contains_key(name));
+    for (name, value) in old.fields() {
+        // What an update has left alone, nearly always everything, needs no copy.
+        if !is_free(name) && new.fields().get(name) != Some(value) {
+            new.fields_mut().insert(name.clone(), value.clone());
+        }
     }
-    if let Some(metadata) = new.fields_mut().remove("metadata") {
-        fields.insert("metadata".to_owned(), metadata);
-    }
-    *new = Object::new(fields);
 }

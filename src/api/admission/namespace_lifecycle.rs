@@ -53,8 +53,9 @@ fn check(request: &Request<'_>, object: &Object) -> Result<(), ApiError> {
     let Some(def) = request.registry.scheme.resource("", "v1", "namespaces") else {
         return Ok(());
     };
-    let (namespace, _) = request.registry.get(def, "", name)?;
-    if namespace.deletion_timestamp().is_none() {
+    let namespace = request.registry.find_cached(def, "", name)?;
+    let namespace = namespace.ok_or_else(|| ApiError::not_found(&def.group_resource(), name))?;
+    if !namespace.encoded.is_deleting() {
         return Ok(());
     }
     let why =

@@ -5,7 +5,7 @@
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Duplicates that are told; a client mends the first ones anyway.
 const DUPLICATES_MAX: usize = 100;
@@ -35,6 +35,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Strict, serde_json::Error> {
     })
 }
 
+/// One step of a path.
+enum Step<'a> {
+    Name(&'a str),
+    Item(usize),
+}
+
 #[derive(Clone, Copy)]
 struct Seed<'a> {
     duplicates: &'a RefCell<Vec<String>>,
@@ -45,7 +51,7 @@ impl Seed<'_> {
     /// Reads one value below the current path.
     fn below<'de, E, R>(
         self,
-        segment: &str,
+        step: Step<'_>,
         read: impl FnOnce(Self) -> Result<R, E>,
     ) -> Result<R, E>
     where
@@ -54,10 +60,16 @@ impl Seed<'_> {
         let before = {
             let mut path = self.path.borrow_mut();
             let before = path.len();
-            if before > 0 && !segment.starts_with('[') {
-                path.push('.');
+            match step {
+                Step::Name(name) => {
+                    if before > 0 {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                }
+                // A String takes whatever is written to it.
+                Step::Item(index) => drop(write!(path, "[{index}]")),
             }
-            path.push_str(segment);
             before
         };
         let result = read(self);
@@ -121,9 +133,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         loop {
-            let segment = format!("[{}]", items.len());
-            let next =
-                self.below::<A::Error, _>(&segment, |seed| access.next_element_seed(seed))?;
+            let step = Step::Item(items.len());
+            let next = self.below::<A::Error, _>(step, |seed| access.next_element_seed(seed))?;
             match next {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
@@ -134,7 +145,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(name) = access.next_key::<String>()? {
-            let value = self.below::<A::Error, _>(&name, |seed| access.next_value_seed(seed))?;
+            let value =
+                self.below::<A::Error, _>(Step::Name(&name), |seed| access.next_value_seed(seed))?;
             if map.contains_key(&name) {
                 self.duplicate(&name);
             }

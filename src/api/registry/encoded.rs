@@ -16,6 +16,8 @@ pub(crate) struct Encoded {
     bytes: Bytes,
     /// Just after `"metadata":{`.
     gap: usize,
+    /// Whether the object has a `deletionTimestamp`.
+    deleting: bool,
     labels: Box<[(Box<str>, Box<str>)]>,
     /// In the order of the stored row's selectable fields.
     fields: Box<[Box<str>]>,
@@ -69,6 +71,7 @@ impl Encoded {
         Ok(Self {
             bytes: Bytes::from(out),
             gap,
+            deleting: object.deletion_timestamp().is_some(),
             labels: labels(object),
             fields: def
                 .selectable_fields
@@ -90,6 +93,7 @@ impl Encoded {
             .ok_or(EncodedError::Shape)?;
         Ok(Self {
             gap,
+            deleting: object.deletion_timestamp().is_some(),
             labels: labels(&object),
             fields: def
                 .selectable_fields
@@ -103,6 +107,11 @@ impl Encoded {
     /// The bytes for the store.
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Whether the object is on its way out.
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.deleting
     }
 
     fn label(&self, key: &str) -> Option<&str> {

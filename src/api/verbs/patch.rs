@@ -141,11 +141,11 @@ fn applied(
 fn apply(patch: &Patch, old: &Object, target: &Target) -> Result<Value, ApiError> {
     let document = old.clone().into_value();
     let patched = match patch {
-        Patch::Json(operations) => json::apply(&document, operations),
-        Patch::Merge(patch) => merge::apply(&document, patch),
+        Patch::Json(operations) => json::apply(document, operations),
+        Patch::Merge(patch) => merge::apply(document, patch),
         Patch::Strategic(patch) => {
             let schema = target.def.schema.get();
-            strategic::apply(&document, patch, Some(schema.root()))
+            strategic::apply(document, patch, Some(schema.root()))
         }
         Patch::Apply(_) => return Ok(document),
     };

@@ -163,8 +163,9 @@ fn walk(
             old.inspect(|v| collect(v, at, path, &mut gone));
             new.inspect(|v| collect(v, at, path, &mut come));
             result.modified.insert(path);
-            result.removed = result.removed.union(&gone.difference(&come));
-            result.added = result.added.union(&come.difference(&gone));
+            let lost = gone.clone().difference(&come);
+            result.removed = std::mem::take(&mut result.removed).union(lost);
+            result.added = std::mem::take(&mut result.added).union(come.difference(&gone));
             return;
         }
         [Some(a), _] | [None, Some(a)] => a,

@@ -143,25 +143,24 @@ impl FieldSet {
 
     /// Paths of either.
     #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        let mut result = self.clone();
-        result.extend(other);
-        result
-    }
-
-    fn extend(&mut self, other: &Self) {
-        for (element, theirs) in &other.branches {
-            match self.branches.entry(element.clone()) {
+    pub fn union(mut self, other: Self) -> Self {
+        if self.branches.is_empty() {
+            return other;
+        }
+        for (element, theirs) in other.branches {
+            match self.branches.entry(element) {
                 Slot::Vacant(slot) => {
-                    slot.insert(theirs.clone());
+                    slot.insert(theirs);
                 }
                 Slot::Occupied(mut slot) => {
                     let ours = slot.get_mut();
                     ours.member |= theirs.member;
-                    ours.below.extend(&theirs.below);
+                    let below = std::mem::take(&mut ours.below);
+                    ours.below = below.union(theirs.below);
                 }
             }
         }
+        self
     }
 
     /// Paths of both.
@@ -178,27 +177,34 @@ impl FieldSet {
 
     /// Paths of this one that are not in the other.
     #[must_use]
-    pub fn difference(&self, other: &Self) -> Self {
-        self.combine(|element, ours| match other.branches.get(element) {
-            None => Some(ours.clone()),
-            Some(theirs) => Some(Branch {
-                member: ours.member && !theirs.member,
-                below: ours.below.difference(&theirs.below),
-            }),
-        })
+    pub fn difference(mut self, other: &Self) -> Self {
+        if !other.branches.is_empty() {
+            self.branches.retain(|element, ours| {
+                let Some(theirs) = other.branches.get(element) else {
+                    return true;
+                };
+                ours.member &= !theirs.member;
+                ours.below = std::mem::take(&mut ours.below).difference(&theirs.below);
+                ours.member || !ours.below.is_empty()
+            });
+        }
+        self
     }
 
     /// Paths of this one that are neither in the other nor below a path that is.
     #[must_use]
-    pub fn recursive_difference(&self, other: &Self) -> Self {
-        self.combine(|element, ours| match other.branches.get(element) {
-            None => Some(ours.clone()),
-            Some(theirs) if theirs.member => None,
-            Some(theirs) => Some(Branch {
-                member: ours.member,
-                below: ours.below.recursive_difference(&theirs.below),
-            }),
-        })
+    pub fn recursive_difference(mut self, other: &Self) -> Self {
+        self.branches.retain(|element, ours| {
+            let Some(theirs) = other.branches.get(element) else {
+                return true;
+            };
+            if theirs.member {
+                return false;
+            }
+            ours.below = std::mem::take(&mut ours.below).recursive_difference(&theirs.below);
+            ours.member || !ours.below.is_empty()
+        });
+        self
     }
 
     fn combine(&self, pick: impl Fn(&PathElement, &Branch) -> Option<Branch>) -> Self {
@@ -275,9 +281,10 @@ impl FieldSet {
             let (member, below) = Self::read(value, depth + 1)?;
             // A leaf is a member; so is a branch with a dot.
             let member = member || below.is_empty();
+            // Two spellings of one key are one element.
             let slot = set.branches.entry(element).or_default();
             slot.member |= member;
-            slot.below.extend(&below);
+            slot.below = std::mem::take(&mut slot.below).union(below);
         }
         Some((dot, set))
     }

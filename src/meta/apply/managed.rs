@@ -184,7 +184,8 @@ impl ManagedFields {
                 Some(bucket) => {
                     ANCIENT.clone_into(&mut bucket.manager);
                     bucket.subresource.clear();
-                    bucket.fields = bucket.fields.union(&entry.fields);
+                    let fields = std::mem::take(&mut bucket.fields);
+                    bucket.fields = fields.union(entry.fields);
                     bucket.time = entry.time;
                     count -= 1;
                 }

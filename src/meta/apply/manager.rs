@@ -71,22 +71,23 @@ pub fn update(live: Option<&Object>, new: &mut Object, by: &Tracking<'_>) {
     // That the live object has managed fields and the new one none, changes no set: nobody owns
     // that field.
     let changed = compare_fields(live.fields(), new.fields(), by.schema);
-    track_update(&changed, &mut managed, by);
+    track_update(changed, &mut managed, by);
     managed.cap();
     managed.write(new);
 }
 
-fn track_update(changed: &Comparison, managed: &mut ManagedFields, by: &Tracking<'_>) {
-    let taken = changed.modified.union(&changed.added);
+fn track_update(changed: Comparison, managed: &mut ManagedFields, by: &Tracking<'_>) {
+    let taken = changed.modified.union(changed.added);
     for entry in &mut managed.entries {
-        entry.fields = entry.fields.difference(&taken).difference(&changed.removed);
+        let fields = std::mem::take(&mut entry.fields);
+        entry.fields = fields.difference(&taken).difference(&changed.removed);
     }
     let owned = taken.recursive_difference(by.reset).difference(unowned());
     let mut entry = by.entry(Operation::Update);
     entry.fields = owned;
     if !entry.fields.is_empty() {
         if let Some(before) = managed.take(&entry) {
-            entry.fields = entry.fields.union(&before.fields);
+            entry.fields = entry.fields.union(before.fields);
         }
         managed.entries.push(entry);
     }
@@ -200,7 +201,7 @@ fn applied(
             ..*by
         };
         let changed = compare(&json!({}), &old, by.schema);
-        track_update(&changed, &mut managed, &first);
+        track_update(changed, &mut managed, &first);
     }
     let mut entry = by.entry(Operation::Apply);
     let last = managed.take(&entry);
@@ -214,32 +215,34 @@ fn applied(
         None => merged,
     };
     let changed = compare(&old, &merged, by.schema);
-    let taken = changed.modified.union(&changed.added);
+    let same = changed.is_same();
+    let taken = changed.modified.union(changed.added);
     let mut conflicts = Vec::new();
     for other in &mut managed.entries {
         let lost = other.fields.intersection(&taken);
+        let mut fields = std::mem::take(&mut other.fields);
         if force {
-            other.fields = other.fields.difference(&lost);
+            fields = fields.difference(&lost);
         } else {
             conflicts.extend(lost.paths().into_iter().map(|path| Conflict {
                 with: other.title(),
                 path,
             }));
         }
-        other.fields = other.fields.difference(&changed.removed);
+        other.fields = fields.difference(&changed.removed);
     }
     if !conflicts.is_empty() {
         return Err(conflicts);
     }
     // An apply that changes neither the object nor the set is no change at all.
-    if let Some(last) = last.filter(|l| changed.is_same() && l.fields == entry.fields) {
+    if let Some(last) = last.filter(|l| same && l.fields == entry.fields) {
         entry.time = last.time;
         entry.api_version = last.api_version;
     }
     managed.entries.push(entry);
     managed.drop_empty();
     managed.cap();
-    let result = if changed.is_same() { old } else { merged };
+    let result = if same { old } else { merged };
     let mut result = Object::from_value(result).unwrap_or_default();
     managed.write(&mut result);
     Ok(result)
@@ -273,11 +276,11 @@ fn prune(
     let pruned = without(&last);
     let mut owned = named(&own.fields);
     for other in &others.entries {
-        owned = owned.union(&named(&other.fields));
+        owned = owned.union(named(&other.fields));
     }
     // What somebody owns comes back,
-    let kept = named(&to_set(&pruned, schema)).union(&owned);
-    let pruned = without(&had.difference(&kept));
+    let kept = named(&to_set(&pruned, schema)).union(owned);
+    let pruned = without(&had.clone().difference(&kept));
     // and so does what nobody owned before, though it stood below what was removed.
     let kept = named(&to_set(&pruned, schema));
     without(&had.difference(&kept).intersection(&last))

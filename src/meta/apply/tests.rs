@@ -487,9 +487,9 @@ proptest! {
     fn set_algebra(a in config(), b in config()) {
         let schema = schema();
         let (a, b) = (to_set(&a, Some(&schema)), to_set(&b, Some(&schema)));
-        prop_assert_eq!(a.union(&b), b.union(&a));
-        prop_assert_eq!(a.difference(&b).union(&a.intersection(&b)), a.clone());
-        prop_assert!(a.difference(&b).intersection(&b).is_empty());
+        prop_assert_eq!(a.clone().union(b.clone()), b.clone().union(a.clone()));
+        prop_assert_eq!(a.clone().difference(&b).union(a.intersection(&b)), a.clone());
+        prop_assert!(a.clone().difference(&b).intersection(&b).is_empty());
         prop_assert_eq!(FieldSet::from_fields_v1(&a.to_fields_v1()), Some(a));
     }
 

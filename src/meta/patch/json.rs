@@ -4,13 +4,14 @@
 
 use super::{MAX_COPY_BYTES, MAX_DEPTH, PatchError, depth, size};
 use json_patch::{Patch, PatchErrorKind, PatchOperation};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Most operations of one patch.
 pub const MAX_OPERATIONS: usize = 10_000;
 
 /// The document after all operations, or why one of them fails (nothing is half done).
-pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
+pub fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchError> {
     let Some(operations) = patch.as_array() else {
         return Err(PatchError::Malformed(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type \
@@ -31,9 +32,8 @@ pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
             return Err(PatchError::DoesNotFit(format!("Unexpected kind: {kind}")));
         }
     }
-    let patch: Patch = serde_json::from_value(patch.clone())
+    let patch = Patch::deserialize(patch)
         .map_err(|e| PatchError::Malformed(format!("error decoding patch: {e}")))?;
-    let mut document = document.clone();
     let mut moved = 0;
     for (index, operation) in patch.0.iter().enumerate() {
         if tests_for_nothing(&document, operation) {
@@ -120,20 +120,25 @@ mod tests {
             {"op": "remove", "path": "/a/0"},
         ]);
         let wanted = json!({"a": [2, 3], "d": "y", "e": {"c": "y"}});
-        assert_eq!(apply(&document, &patch).unwrap(), wanted);
+        assert_eq!(apply(document.clone(), &patch).unwrap(), wanted);
     }
 
     #[test]
     fn refusals() {
         let document = json!({"a": 1});
-        let code = |patch: Value| apply(&document, &patch).unwrap_err().to_api_error().code;
+        let code = |patch: Value| {
+            apply(document.clone(), &patch)
+                .unwrap_err()
+                .to_api_error()
+                .code
+        };
         assert_eq!(code(json!({"op": "add"})), 400);
         assert_eq!(code(json!([{"op": "foo", "path": "/a"}])), 422);
         assert_eq!(code(json!([{"op": "add", "path": "a", "value": 1}])), 400);
         assert_eq!(code(json!([{"op": "remove", "path": "/x"}])), 422);
         assert_eq!(code(json!([{"op": "test", "path": "/a", "value": 2}])), 422);
         let many = vec![json!({"op": "test", "path": "/a", "value": 1}); MAX_OPERATIONS + 1];
-        let error = apply(&document, &Value::Array(many)).unwrap_err();
+        let error = apply(document.clone(), &Value::Array(many)).unwrap_err();
         assert_eq!(
             error.to_api_error().message,
             "Request entity too large: The allowed maximum operations in a JSON patch is 10000, \
@@ -148,12 +153,12 @@ mod tests {
             .map(|n| json!({"op": "copy", "from": "/a", "path": format!("/a/{n}")}))
             .collect();
         assert!(matches!(
-            apply(&document, &Value::Array(double)),
+            apply(document.clone(), &Value::Array(double)),
             Err(PatchError::DoesNotFit(_))
         ));
         let nest: Vec<Value> = (0..300)
             .map(|_| json!({"op": "copy", "from": "/a", "path": "/a/b"}))
             .collect();
-        assert!(apply(&json!({"a": {"b": {}}}), &Value::Array(nest)).is_err());
+        assert!(apply(json!({"a": {"b": {}}}), &Value::Array(nest)).is_err());
     }
 }

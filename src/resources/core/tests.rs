@@ -274,7 +274,7 @@ fn a_strategic_patch_merges_containers_by_name() {
     let pod = json!({"spec": {"containers": [{"name": "a", "image": "1"}, {"name": "b"}]}});
     let patch = json!({"spec": {"containers": [{"name": "a", "image": "2"}]}});
     let root = def("Pod").schema.get().root();
-    let merged = strategic::apply(&pod, &patch, Some(root)).unwrap();
+    let merged = strategic::apply(pod, &patch, Some(root)).unwrap();
     assert_eq!(
         merged,
         json!({"spec": {"containers": [{"name": "a", "image": "2"}, {"name": "b"}]}})

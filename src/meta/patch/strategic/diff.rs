@@ -291,7 +291,7 @@ mod tests {
         let current = json!({"spec": {"args": [1], "ports": [{"port": 3}, {"port": 1, "x": 1}],
                                       "gone": 1, "theirs": true}, "status": {}});
         let patch = patch(original, modified, current.clone());
-        let after = apply(&current, &patch, Some(&schema())).unwrap();
+        let after = apply(current.clone(), &patch, Some(&schema())).unwrap();
         assert_eq!(
             after,
             json!({"spec": {"args": [2], "theirs": true,

@@ -23,7 +23,7 @@ type Node<'a> = Option<&'a dyn SchemaNode>;
 type Fields = Map<String, Value>;
 
 /// The document after the patch. Both must be maps.
-pub fn apply(document: &Value, patch: &Value, schema: Node<'_>) -> Result<Value, PatchError> {
+pub fn apply(document: Value, patch: &Value, schema: Node<'_>) -> Result<Value, PatchError> {
     let (Value::Object(original), Value::Object(patch)) = (document, patch) else {
         return Err(PatchError::Malformed("invalid JSON document".to_owned()));
     };
@@ -32,7 +32,7 @@ pub fn apply(document: &Value, patch: &Value, schema: Node<'_>) -> Result<Value,
             "the patch nests deeper than {MAX_DEPTH}"
         )));
     }
-    merge_map(original.clone(), patch.clone(), schema).map(Value::Object)
+    merge_map(original, patch.clone(), schema).map(Value::Object)
 }
 
 fn merge_map(mut original: Fields, mut patch: Fields, at: Node<'_>) -> Result<Fields, PatchError> {

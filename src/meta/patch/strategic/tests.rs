@@ -17,7 +17,7 @@ fn golden_cases() {
     let schema = TestNode::new(&golden["schema"]);
     for case in golden["cases"].as_array().unwrap() {
         let document = case.get("document").unwrap_or(&golden["document"]);
-        let found = apply(document, &case["patch"], Some(&schema));
+        let found = apply(document.clone(), &case["patch"], Some(&schema));
         match case.get("error") {
             Some(words) => assert_eq!(found.unwrap_err().to_string(), words.as_str().unwrap()),
             None => {
@@ -38,7 +38,7 @@ fn without_a_schema_lists_are_replaced() {
     let document = json!({"l": [{"name": "a"}], "m": {"x": 1}});
     let patch = json!({"l": [{"name": "b"}], "m": {"y": 2}});
     let wanted = json!({"l": [{"name": "b"}], "m": {"x": 1, "y": 2}});
-    assert_eq!(apply(&document, &patch, None).unwrap(), wanted);
+    assert_eq!(apply(document.clone(), &patch, None).unwrap(), wanted);
 }
 
 fn items() -> impl Strategy<Value = Vec<Value>> {
@@ -84,15 +84,15 @@ proptest! {
         let schema = TestNode::new(&golden()["schema"]);
         let document = json!({"spec": {"containers": old}});
         let patch = json!({"spec": {"containers": new}});
-        let once = apply(&document, &patch, Some(&schema)).unwrap();
-        prop_assert_eq!(apply(&once, &patch, Some(&schema)).unwrap(), once);
+        let once = apply(document.clone(), &patch, Some(&schema)).unwrap();
+        prop_assert_eq!(apply(once.clone(), &patch, Some(&schema)).unwrap(), once);
     }
 
     #[test]
     fn never_panics(document in any_json(), patch in any_json()) {
         let schema = TestNode::new(&golden()["schema"]);
-        let _ = apply(&json!({"spec": document}), &json!({"spec": patch.clone()}), Some(&schema));
-        let _ = apply(&document, &patch, Some(&schema));
-        let _ = super::super::json::apply(&document, &patch);
+        let _ = apply(json!({"spec": document.clone()}), &json!({"spec": patch.clone()}), Some(&schema));
+        let _ = apply(document.clone(), &patch, Some(&schema));
+        let _ = super::super::json::apply(document.clone(), &patch);
     }
 }

@@ -31,7 +31,7 @@ use crate::resources::def::{
     Verb, text,
 };
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::{Part, Strategy, keep, keep_all_but_status};
+use crate::resources::strategy::{Part, Strategy, keep, keep_all_but, keep_all_but_status};
 use crate::resources::validate::{At, Errors};
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ impl Strategy for PodStrategy {
             }
             Part::EphemeralContainers => {
                 let added = new.get(&["spec", "ephemeralContainers"]).cloned();
-                keep_all_but_metadata(new, old);
+                keep_all_but(new, old, &["metadata"]);
                 if let Some(added) = added {
                     new.set(&["spec", "ephemeralContainers"], added);
                 }
@@ -232,13 +232,5 @@ fn keep_qos_class(new: &mut Object, old: &Object) {
         && let Some(class) = old.get(&["status", "qosClass"])
     {
         new.set(&["status", "qosClass"], class.clone());
-    }
-}
-
-fn keep_all_but_metadata(new: &mut Object, old: &Object) {
-    let metadata = new.remove(&["metadata"]);
-    *new = old.clone();
-    if let Some(metadata) = metadata {
-        new.set(&["metadata"], metadata);
     }
 }
