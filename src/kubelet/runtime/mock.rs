@@ -4,7 +4,7 @@
 //!
 //! | what | value | meaning |
 //! |---|---|---|
-//! | `run-for` | `3s`, `150ms`, `0s` | end by itself after so long (without it: run until stopped) |
+//! | `run-for` | `3s`, `150ms`, `1s,9s` | end by itself after so long (without it: run until stopped); of several, each is one run's, the last one all later ones' |
 //! | `exit-code` | `7` | the exit code of the end by itself (default 0) |
 //! | `fail-runs` | `2` | only the first runs end with `exit-code`, later ones as if it were 0 |
 //! | `print` | text | printed to stdout at the start, with a line end |
@@ -51,6 +51,11 @@ impl MockRuntime {
         }
     }
 
+    /// Pulls of images of the pod with that uid that were tried.
+    pub fn pulls(&self, uid: &str) -> u32 {
+        self.pulls.lock().get(uid).copied().unwrap_or(0)
+    }
+
     /// Every start that was asked for, as `pod/container#restarts`, in order.
     pub fn starts(&self) -> Vec<String> {
         self.starts.lock().clone()
@@ -74,6 +79,13 @@ fn duration(text: &str) -> Option<Duration> {
     }
     let seconds = text.strip_suffix('s').unwrap_or(text);
     Some(Duration::from_secs(seconds.parse().ok()?))
+}
+
+/// How long the run after so many restarts lasts, if it ends by itself.
+fn run_for(pod: &Pod, container: &str, restarts: u32) -> Option<Duration> {
+    let told = told(pod, container, "run-for")?;
+    let own = told.split(',').take(restarts as usize + 1).last()?;
+    duration(own)
 }
 
 fn info(image: &str) -> ImageInfo {
@@ -151,7 +163,7 @@ impl PodRuntime for MockRuntime {
         };
         Ok(Arc::new(MockContainer {
             clock: self.clock.clone(),
-            run_for: told(pod, container, "run-for").and_then(|text| duration(&text)),
+            run_for: run_for(pod, container, start.restarts),
             started: self.clock.instant(),
             code,
             ignore_stop: told(pod, container, "ignore-stop").is_some(),

@@ -174,6 +174,58 @@ async fn a_pull_that_fails_is_tried_again() {
     );
 }
 
+/// The whole series, as a client would see it: what a pod's restarts and an image's pulls wait.
+#[tokio::test(start_paused = true)]
+async fn restarts_and_pulls_wait_as_long_as_kubernetes_has_it() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    let crash = [("run-for", "1s"), ("exit-code", "1")];
+    cluster.pod("crash", &crash, json!({})).await;
+    let recovers = [("run-for", "1s,1s,1s,601s,1s"), ("exit-code", "1")];
+    cluster.pod("recovers", &recovers, json!({})).await;
+    let nearly = [("run-for", "1s,1s,1s,599s,1s"), ("exit-code", "1")];
+    cluster.pod("nearly", &nearly, json!({})).await;
+    let other = json!({"containers": [{"name": "c", "image": "other:1"}]});
+    let pull = cluster.pod("pull", &[("fail-pull", "99")], other).await;
+    let uid = pull["metadata"]["uid"].as_str().unwrap();
+
+    let began = cluster.clock.instant();
+    let mut seen = [const { Vec::new() }; 4];
+    while began.elapsed() < Duration::from_secs(1_300) {
+        let starts = cluster.runtime.starts();
+        let of = |name: &str| starts.iter().filter(|s| s.starts_with(name)).count();
+        let counts = [
+            of("crash/"),
+            of("recovers/"),
+            of("nearly/"),
+            cluster.runtime.pulls(uid) as usize,
+        ];
+        for (times, count) in seen.iter_mut().zip(counts) {
+            let now = began.elapsed().as_secs();
+            times.resize(count, now);
+        }
+        cluster.clock.sleep(Duration::from_millis(100)).await;
+    }
+    let [crash, recovers, nearly, pulls] = seen;
+    // Runs of a second: at once, then 10, 20, 40, 80, 160 and 300 seconds after each exit.
+    assert_eq!(crash, [0, 1, 12, 33, 74, 155, 316, 617, 918, 1219]);
+    // More than ten minutes after the last start the series begins anew; before that it goes on.
+    let anew = [0, 1, 12, 33, 634, 645, 666, 707, 788, 949, 1250];
+    assert_eq!(recovers, anew);
+    assert_eq!(nearly, [0, 1, 12, 33, 672, 753, 914, 1215]);
+    // 10, 20, 40, 80, 160 and 300 seconds after each failure.
+    assert_eq!(pulls, [0, 10, 30, 70, 150, 310, 610, 910, 1210]);
+    let pod = cluster.get("pull").await.unwrap();
+    assert_eq!(
+        status(&pod)["state"]["waiting"]["reason"],
+        "ImagePullBackOff"
+    );
+    let pod = cluster.get("crash").await.unwrap();
+    let message = &status(&pod)["state"]["waiting"]["message"];
+    let message = message.as_str().unwrap();
+    assert!(message.starts_with("back-off 5m0s restarting"), "{message}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn init_containers_come_first() {
     let cluster = Cluster::start().await;
