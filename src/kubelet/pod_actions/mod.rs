@@ -1,5 +1,5 @@
 //! What a node should do for a pod now: spec and observed state in, actions out. Pure; the driver
-//! (`sync_pod.rs`) carries the actions out, notes what came of them in the state and asks again.
+//! (`sync_pod/`) carries the actions out, notes what came of them in the state and asks again.
 //! Every action but `WaitUntil` changes the state when it is begun, so that asking twice does not
 //! do a thing twice.
 //!
