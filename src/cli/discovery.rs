@@ -1,25 +1,10 @@
-//! Which resources a server has, and which one a word on the command line means. Works with any
-//! Kubernetes: it asks the discovery documents that all of them have. Must not know verbs.
+//! Which of a server's resources a word on the command line or a manifest means. Must not know verbs.
 
 use crate::cli::context::CliError;
-use crate::client::{Client, ClientError};
-use crate::meta::GroupVersionResource;
-use futures::future::try_join_all;
-use http::Method;
-use serde::Deserialize;
+use crate::client::{Client, ClientError, Versions, discover};
 use serde_json::Value;
 
-/// A resource of the server.
-#[derive(Clone, Debug)]
-pub(crate) struct ApiResource {
-    pub(crate) resource: GroupVersionResource,
-    pub(crate) kind: String,
-    pub(crate) singular: String,
-    pub(crate) short_names: Vec<String>,
-    pub(crate) categories: Vec<String>,
-    pub(crate) namespaced: bool,
-    pub(crate) verbs: Vec<String>,
-}
+pub(crate) use crate::client::ApiResource;
 
 impl ApiResource {
     /// As kubectl names an object: `pod/x`, `deployment.apps/x`.
@@ -47,44 +32,6 @@ impl ApiResource {
     }
 }
 
-#[derive(Deserialize)]
-struct GroupList {
-    #[serde(default)]
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    versions: Vec<Version>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Version {
-    group_version: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResourceList {
-    group_version: String,
-    #[serde(default)]
-    resources: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Row {
-    name: String,
-    singular_name: String,
-    namespaced: bool,
-    kind: String,
-    short_names: Vec<String>,
-    categories: Vec<String>,
-    verbs: Vec<String>,
-}
-
 /// All resources of a server, preferred versions first.
 pub(crate) struct Discovery {
     resources: Vec<ApiResource>,
@@ -93,43 +40,7 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Asks the server.
     pub(crate) async fn read(client: &Client) -> Result<Self, ClientError> {
-        let groups: GroupList = document(client, "/apis").await?;
-        let mut paths = vec!["/api/v1".to_owned()];
-        for group in groups.groups {
-            paths.extend(
-                group
-                    .versions
-                    .into_iter()
-                    .map(|v| format!("/apis/{}", v.group_version)),
-            );
-        }
-        let lists = try_join_all(
-            paths
-                .iter()
-                .map(|path| document::<ResourceList>(client, path)),
-        );
-        let mut resources = Vec::new();
-        for list in lists.await? {
-            let (group, version) = list
-                .group_version
-                .split_once('/')
-                .unwrap_or(("", &list.group_version));
-            for row in list
-                .resources
-                .into_iter()
-                .filter(|row| !row.name.contains('/'))
-            {
-                resources.push(ApiResource {
-                    resource: GroupVersionResource::new(group, version, &row.name),
-                    kind: row.kind,
-                    singular: row.singular_name,
-                    short_names: row.short_names,
-                    categories: row.categories,
-                    namespaced: row.namespaced,
-                    verbs: row.verbs,
-                });
-            }
-        }
+        let resources = discover(client, Versions::All).await?;
         Ok(Self { resources })
     }
 
@@ -178,12 +89,4 @@ impl Discovery {
         }
         Ok(of_category)
     }
-}
-
-async fn document<T: serde::de::DeserializeOwned>(
-    client: &Client,
-    path: &str,
-) -> Result<T, ClientError> {
-    let bytes = client.call(Method::GET, path, None).await?;
-    serde_json::from_slice(&bytes).map_err(|error| ClientError::Decode(error.to_string()))
 }

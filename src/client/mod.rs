@@ -1,6 +1,7 @@
 //! Talk to an API server, in process or over TLS: requests, informers, work queue, events. One
 //! client, two transports; what is above it cannot tell which. Must never import `api` or `store`.
 
+mod discovery;
 mod events;
 mod informer;
 mod kubeconfig;
@@ -9,6 +10,7 @@ mod transport;
 mod watch;
 mod work_queue;
 
+pub use discovery::{ApiResource, Versions, discover};
 pub use events::{EventRecorder, EventType, ObjectReference};
 pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
 pub use kubeconfig::{Connection, connect};

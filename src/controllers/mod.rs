@@ -4,7 +4,6 @@
 //! Kubernetes: kube-controller-manager; names are its own.
 
 mod def;
-mod discovery;
 mod garbage_collector;
 mod manager;
 mod namespace;

@@ -2,9 +2,8 @@
 //! nothing is left in it.
 //! Kubernetes: `pkg/controller/namespace/deletion`.
 
-use crate::client::{Client, ClientError, Query};
+use crate::client::{Client, ClientError, Query, Versions, discover};
 use crate::controllers::def::{Context, ControllerDef, Next, Watched};
-use crate::controllers::discovery;
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use futures::FutureExt;
 use http::Method;
@@ -103,11 +102,11 @@ async fn empty(
 
 /// All resources that can be in a namespace and be deleted from it, custom ones included.
 async fn deletable(client: &Client) -> Result<Vec<GroupVersionResource>, ClientError> {
-    let served = discovery::resources(client).await?;
+    let served = discover(client, Versions::Preferred).await?;
     let own = served.into_iter().filter(|resource| {
         resource.namespaced && resource.has("deletecollection") && resource.has("list")
     });
-    Ok(own.map(|resource| resource.gvr).collect())
+    Ok(own.map(|resource| resource.resource).collect())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod authority;
 mod cli;
 mod crash;
 mod images;

@@ -1,6 +1,7 @@
 //! The real binary as a test's server: a process of its own, a port picked by the system, a folder
 //! that goes with the test.
 
+use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
@@ -12,57 +13,107 @@ pub(crate) const WKUBE: &str = env!("CARGO_BIN_EXE_wkube");
 pub(crate) const SIMPLE_POD: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/examples/simple-pod.yaml");
 
-/// A running `wkube serve`; killed when dropped.
-pub(crate) struct Server {
-    child: Child,
-    /// Kept open: a server that cannot say anything any more would end.
-    _stderr: BufReader<ChildStderr>,
-    pub(crate) kubeconfig: PathBuf,
+/// A `wkube serve` whose stderr is read line by line; killed when dropped.
+pub(crate) struct Serve {
+    pub(crate) child: Child,
+    /// `None` when nobody reads it any more.
+    pub(crate) stderr: Option<BufReader<ChildStderr>>,
 }
 
-impl Server {
-    /// Starts a server on `data_dir` and waits until it says that it is ready.
-    pub(crate) fn start(data_dir: &Path, args: &[&str]) -> Self {
+impl Serve {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(WKUBE)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data_dir)
-            .args(["--compile-cache", compile_cache().to_str().unwrap()])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map(BufReader::new);
+        Self { child, stderr }
+    }
+
+    /// The next line, `None` at the end.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let stderr = self.stderr.as_mut().unwrap();
+        let length = stderr.read_line(&mut line).unwrap();
+        (length > 0).then(|| line.trim_end().to_owned())
+    }
+
+    /// Reads up to the line that has `text` in it.
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                panic!("the server did not start: {said}");
+        while let Some(line) = self.line() {
+            if line.contains(text) {
+                return line;
             }
             said.push_str(&line);
-            if line.starts_with("wkube: ready in ") {
-                break;
-            }
+            said.push('\n');
         }
+        panic!("the server ended without saying {text:?}: {said}");
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end; answers what it said until then and its exit code.
+    pub(crate) fn end(mut self) -> (Vec<String>, Option<i32>) {
+        let mut lines = Vec::new();
+        while let Some(line) = self.line() {
+            lines.push(line);
+        }
+        let code = self.child.wait().unwrap().code();
+        (lines, code)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that is ready, and its clients.
+pub(crate) struct Server {
+    /// Its stderr is kept open: a server that cannot say anything any more would end.
+    serve: Serve,
+    pub(crate) kubeconfig: PathBuf,
+}
+
+impl Server {
+    /// Starts a server on `data_dir` and waits until it says that it is ready.
+    pub(crate) fn start(data_dir: &Path, args: &[&str]) -> Self {
+        let (folder, cache) = (data_dir.to_str().unwrap(), compile_cache());
+        let own = [
+            "--data-dir",
+            folder,
+            "--compile-cache",
+            cache.to_str().unwrap(),
+        ];
+        let mut serve = Serve::start(&[&own, args].concat());
+        serve.until("wkube: ready in ");
         Self {
-            child,
-            _stderr: stderr,
+            serve,
             kubeconfig: data_dir.join("kubeconfig"),
         }
     }
 
     /// As a power cut would end it.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.serve.child.kill().unwrap();
+        self.serve.child.wait().unwrap();
     }
 
     /// As a user would end it; answers whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().success()
+        self.serve.signal(Signal::TERM);
+        self.serve.child.wait().unwrap().success()
     }
 
     /// Runs a client against the server.
@@ -111,14 +162,6 @@ impl Server {
             last.push_str(&String::from_utf8_lossy(&output.stderr));
         }
         panic!("{program} {args:?} never came to it: {last}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,8 +1,7 @@
 //! Who owns whom, by uid, as far as it is known. Must not know how it becomes known, or what
 //! follows from it.
 
-use crate::client::{HasMeta, Meta};
-use crate::controllers::discovery::Served;
+use crate::client::{ApiResource, HasMeta, Meta};
 use crate::meta::ObjectKey;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -58,7 +57,7 @@ impl Followed {
     }
 
     /// The object as a node of the graph.
-    pub(super) fn node(&self, served: &Arc<Served>) -> Node {
+    pub(super) fn node(&self, served: &Arc<ApiResource>) -> Node {
         let meta = &self.metadata;
         let has = |name: &str| meta.finalizers.iter().any(|own| own == name);
         Node {
@@ -75,7 +74,7 @@ impl Followed {
 /// An object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
-    pub(super) served: Arc<Served>,
+    pub(super) served: Arc<ApiResource>,
     pub(super) key: ObjectKey,
     pub(super) owners: Vec<Owner>,
     pub(super) deleting: bool,

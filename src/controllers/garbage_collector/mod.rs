@@ -9,10 +9,10 @@ mod plan;
 mod tests;
 
 use crate::client::{
-    Change, Client, ClientError, Informer, InformerConfig, PatchKind, QueueStats, WorkQueue,
+    ApiResource, Change, Client, ClientError, Informer, InformerConfig, PatchKind, QueueStats,
+    Versions, WorkQueue, discover,
 };
 use crate::controllers::def::Context;
-use crate::controllers::discovery::{self, Served};
 use crate::meta::Object;
 use crate::stdx::{Backoff, Shutdown};
 use graph::{Followed, Graph, Node, Owner};
@@ -40,7 +40,7 @@ struct Collector {
     graph: Mutex<Graph>,
     queue: WorkQueue<String>,
     /// What is served, and the caches of it.
-    followed: OnceCell<Vec<(Arc<Served>, Informer<Followed>)>>,
+    followed: OnceCell<Vec<(Arc<ApiResource>, Informer<Followed>)>>,
 }
 
 /// Starts the collector, until `shutdown`; answers how to ask what its queue does.
@@ -80,11 +80,11 @@ impl Collector {
     async fn follow(
         self: Arc<Self>,
         shutdown: &Shutdown,
-    ) -> Vec<(Arc<Served>, Informer<Followed>)> {
+    ) -> Vec<(Arc<ApiResource>, Informer<Followed>)> {
         let mut backoff = Backoff::new(RETRY_DELAY_MIN, RETRY_DELAY_MAX, RETRY_DELAY_MAX);
         let clock = &self.context.clock;
         let served = loop {
-            match discovery::resources(&self.context.client).await {
+            match discover(&self.context.client, Versions::Preferred).await {
                 Ok(served) => break served,
                 Err(error) => {
                     tracing::warn!(%error, "what is served cannot be told, trying again");
@@ -93,7 +93,7 @@ impl Collector {
             }
         };
         let collectable = served.into_iter().filter(|served| {
-            served.gvr.resource != "events"
+            served.resource.resource != "events"
                 && ["list", "watch", "delete"].map(|v| served.has(v)) == [true; 3]
         });
         collectable
@@ -102,7 +102,7 @@ impl Collector {
                 let (own, of) = (self.clone(), served.clone());
                 let informer = Informer::start(
                     self.context.client.clone(),
-                    InformerConfig::all(served.gvr.clone()),
+                    InformerConfig::all(served.resource.clone()),
                     clock.clone(),
                     shutdown,
                     move |change| own.changed(&of, change),
@@ -112,7 +112,7 @@ impl Collector {
             .collect()
     }
 
-    fn changed(&self, served: &Arc<Served>, change: Change<Followed>) {
+    fn changed(&self, served: &Arc<ApiResource>, change: Change<Followed>) {
         let look = match change {
             Change::Applied(object, before) => {
                 let mut graph = self.graph.lock();
@@ -171,7 +171,8 @@ impl Collector {
         let followed = self.followed.get().into_iter().flatten();
         let mut kinds = followed.map(|(served, _)| served);
         let (group, _) = owner.api_version.rsplit_once('/').unwrap_or_default();
-        let served = kinds.find(|served| served.kind == owner.kind && served.gvr.group == group);
+        let served =
+            kinds.find(|served| served.kind == owner.kind && served.resource.group == group);
         let Some(served) = served else {
             return Ok(Existence::Solid);
         };
@@ -238,7 +239,7 @@ impl Collector {
         });
         let (namespace, name) = (&node.key.namespace, &node.key.name);
         let client = &self.context.client;
-        let deleted = client.delete(&node.served.gvr, namespace, name, &options);
+        let deleted = client.delete(&node.served.resource, namespace, name, &options);
         match deleted.await {
             Err(error) if error.is_not_found() => Ok(()),
             // Another of the same name: this one is gone.
@@ -307,7 +308,7 @@ impl Collector {
         let at = (node.key.namespace.as_str(), node.key.name.as_str());
         let client = &self.context.client;
         let patched =
-            client.patch::<IgnoredAny>(&node.served.gvr, at, "", PatchKind::Merge, &patch);
+            client.patch::<IgnoredAny>(&node.served.resource, at, "", PatchKind::Merge, &patch);
         match patched.await {
             Err(error) if error.is_not_found() => Ok(()),
             other => other.map(|_| ()),
@@ -332,11 +333,11 @@ fn unblock_all(owners: &mut Vec<Value>) {
 
 async fn read(
     client: &Client,
-    served: &Served,
+    served: &ApiResource,
     namespace: &str,
     name: &str,
 ) -> Result<Option<Object>, ClientError> {
-    match client.get::<Value>(&served.gvr, namespace, name).await {
+    match client.get::<Value>(&served.resource, namespace, name).await {
         Ok(value) => Ok(Object::from_value(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -2,12 +2,21 @@
 
 use super::graph::{Followed, Graph, Node};
 use super::plan::{Existence, Plan, plan};
-use crate::controllers::discovery::{self, Served};
+use crate::client::ApiResource;
+use crate::meta::GroupVersionResource;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-fn served() -> Arc<Served> {
-    Arc::new(discovery::test_served("configmaps", "ConfigMap"))
+fn served() -> Arc<ApiResource> {
+    Arc::new(ApiResource {
+        resource: GroupVersionResource::new("", "v1", "configmaps"),
+        kind: "ConfigMap".to_owned(),
+        singular: String::new(),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        namespaced: true,
+        verbs: Vec::new(),
+    })
 }
 
 /// An object `name` with uid `u-name`; owners are `name` or `name!` (which blocks).

@@ -1,11 +1,12 @@
 //! The edge, over real TLS: certificates of the cluster's authority, of another one, and none.
 
 use super::harness::{Answer, TestNet};
+use crate::authority::{Authority, authority};
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use rcgen::{CertificateParams, DnType, Issuer, KeyPair, SanType};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rcgen::{CertificateParams, DnType, KeyPair, SanType};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,23 +17,6 @@ use wkube::api::{ApiConfig, ApiServer, CertificateAuthority, Limits, TlsFiles, T
 use wkube::resources::Scheme;
 use wkube::stdx::{Clock, Shutdown};
 use wkube::store::{MemoryStore, StoreOptions};
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    der: CertificateDer<'static>,
-}
-
-fn authority() -> Authority {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "ca");
-    let certificate = params.self_signed(&key).unwrap();
-    Authority {
-        der: certificate.der().clone(),
-        issuer: Issuer::new(params, key),
-    }
-}
 
 /// A certificate and its key.
 fn issue(authority: &Authority, name: &str, group: &str) -> (rcgen::Certificate, KeyPair) {

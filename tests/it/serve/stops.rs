@@ -1,6 +1,6 @@
 //! However the server stops, it says why; and nothing else stops it.
 
-use super::{Serve, json, run};
+use super::{json, run, start};
 use rustix::process::Signal;
 
 #[test]
@@ -10,7 +10,7 @@ fn each_signal_is_named_and_the_stop_is_in_order() {
         (Signal::INT, "SIGINT"),
         (Signal::HUP, "SIGHUP"),
     ] {
-        let mut server = Serve::start(&["--mock-runtime"]);
+        let mut server = start(&["--mock-runtime"]);
         server.until("wkube: ready in ");
         server.signal(signal);
         let (lines, code) = server.end();
@@ -22,7 +22,7 @@ fn each_signal_is_named_and_the_stop_is_in_order() {
 
 #[test]
 fn a_server_nobody_listens_to_any_more_goes_on() {
-    let mut server = Serve::start(&["--mock-runtime", "--log", "debug"]);
+    let mut server = start(&["--mock-runtime", "--log", "debug"]);
     let ready = server.until("wkube: ready in ");
     let kubeconfig = ready.split("kubeconfig: ").nth(1).unwrap();
     let kubeconfig = kubeconfig.trim_end_matches(')').to_owned();
@@ -62,7 +62,7 @@ fn json_logs_are_json_line_by_line() {
         "-f",
         pod,
     ];
-    let mut server = Serve::start(&args);
+    let mut server = start(&args);
     let mut messages = Vec::new();
     while let Some(line) = server.line() {
         let line = json(&line);

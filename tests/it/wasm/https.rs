@@ -3,9 +3,10 @@
 
 use super::handlers::{client, get};
 use super::*;
-use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
+use crate::authority::{Authority, authority};
+use rcgen::{CertificateParams, KeyPair, SanType};
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use wkube::net::{EgressPolicy, NodeIpam};
@@ -13,22 +14,6 @@ use wkube::wasm_runtime::Trust;
 
 /// As what pods know the host.
 const NODE: &str = "10.1.0.1";
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    der: CertificateDer<'static>,
-}
-
-fn authority() -> Authority {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&key).unwrap();
-    Authority {
-        der: certificate.der().clone(),
-        issuer: Issuer::new(params, key),
-    }
-}
 
 /// A server for `ip`, that is valid until `year` and speaks `protocols`.
 fn acceptor(authority: &Authority, ip: &str, year: i32, protocols: &[&[u8]]) -> TlsAcceptor {

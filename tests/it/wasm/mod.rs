@@ -22,7 +22,7 @@ const HTTP: &[u8] = include_bytes!("../../guests/prebuilt/http.wasm");
 
 /// What a guest printed, and somebody who waits for it.
 #[derive(Default)]
-struct Log {
+pub(crate) struct Log {
     bytes: parking_lot::Mutex<Vec<u8>>,
     more: tokio::sync::Notify,
 }
@@ -35,11 +35,11 @@ impl OutputSink for Log {
 }
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock()).into_owned()
     }
 
-    async fn shows(&self, what: &str) {
+    pub(crate) async fn shows(&self, what: &str) {
         loop {
             let more = self.more.notified();
             tokio::pin!(more);
