@@ -170,3 +170,30 @@ async fn a_guest_asks_by_https_whom_it_may_and_can_trust() {
     container.kill();
     container.wait().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_has_only_so_many_tls_connections() {
+    const LIMIT: usize = 256;
+    let lab = Lab::with(|config| {
+        config.cache_dir = Some(shared_cache());
+        config.http.instances_max = LIMIT + 1;
+        config.http.trust = Trust::of(Vec::new());
+    });
+    let (pod, silent) = (lab.pod(9), lab.pod(8));
+    let _listener = silent.listen("0.0.0.0:443".parse().unwrap(), LIMIT + 1);
+    let (container, _) = lab.start(HTTP, &pod, &[]).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..=LIMIT {
+        let mut sender = client(&lab, "10.1.0.9:8080").await;
+        asking.spawn(async move { get(&mut sender, "/get?https://10.1.0.8/", b"").await.1 });
+    }
+    let first = asking.join_next().await.unwrap().unwrap();
+    assert!(first.contains("ConnectionLimitReached"), "{first}");
+    // All the others get through.
+    while silent.open_connections() < LIMIT {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asking.len(), LIMIT);
+    container.kill();
+    container.wait().await;
+}
