@@ -14,7 +14,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 /// Where the manifest is remembered; the same as kubectl's, so that either may go on.
-const REMEMBERED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const REMEMBERED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// The manager of kubectl's client-side apply; the same, or the two would seem to disagree.
 const MANAGER: &str = "kubectl-client-side-apply";
 /// How often a patch is made anew because the object has changed meanwhile.

@@ -4,6 +4,7 @@
 mod client_side;
 mod merge_facts;
 mod server_side;
+mod takeover;
 
 use crate::cli::context::{CliError, Context, GlobalArgs};
 use crate::cli::discovery::{ApiResource, Discovery};

@@ -205,15 +205,15 @@ fn applied(
     }
     let mut entry = by.entry(Operation::Apply);
     let last = managed.take(&entry);
-    entry.fields = to_set(&wanted, by.schema)
-        .recursive_difference(by.reset)
-        .difference(unowned());
+    let said = to_set(&wanted, by.schema).recursive_difference(by.reset);
     let mut merged = merge(&old, &wanted, by.schema);
     keep_identity(&old, &mut merged);
     let merged = match &last {
-        Some(last) => prune(&merged, &managed, &entry, &last.fields, by.schema),
+        // What nobody can own is said all the same: a name does not go with the last annotation.
+        Some(last) => prune(&merged, &managed, &said, &last.fields, by.schema),
         None => merged,
     };
+    entry.fields = said.difference(unowned());
     let changed = compare(&old, &merged, by.schema);
     let same = changed.is_same();
     let taken = changed.modified.union(changed.added);
@@ -265,7 +265,7 @@ fn keep_identity(old: &Value, merged: &mut Value) {
 fn prune(
     merged: &Value,
     others: &ManagedFields,
-    own: &Entry,
+    own: &FieldSet,
     last: &FieldSet,
     schema: Node<'_>,
 ) -> Value {
@@ -274,7 +274,7 @@ fn prune(
     let last = named(last);
     let had = named(&to_set(merged, schema));
     let pruned = without(&last);
-    let mut owned = named(&own.fields);
+    let mut owned = named(own);
     for other in &others.entries {
         owned = owned.union(named(&other.fields));
     }

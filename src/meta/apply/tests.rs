@@ -332,6 +332,22 @@ fn the_last_client_side_apply_is_taken_over_by_kubectl() {
 }
 
 #[test]
+fn a_name_does_not_go_with_the_last_label() {
+    let mut world = World::new();
+    let labelled = json!({"metadata": {"name": "x", "labels": {"a": "b"}}});
+    world.apply("me", labelled, false).unwrap();
+    let plain = json!({"metadata": {"name": "x"}, "spec": {"replicas": 1}});
+    world.apply("me", plain, false).unwrap();
+    assert_eq!(world.get("/metadata/name"), "x");
+    assert_eq!(world.get("/metadata/labels"), Value::Null);
+    world
+        .apply("me", json!({"metadata": {"name": "x"}}), false)
+        .unwrap();
+    assert_eq!(world.get("/metadata/name"), "x");
+    assert_eq!(world.get("/spec/replicas"), Value::Null);
+}
+
+#[test]
 fn wrong_configurations_are_refused() {
     let mut world = World::new();
     let error = world

@@ -5,6 +5,7 @@ use crate::resources::def::ResourceDef;
 use crate::resources::schema::{
     Form as Text, ListType, Merge, Node, Raw, Schema, Shape, Struct, StructRef,
 };
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ impl Definitions {
     }
 
     /// Adds a type that is no row's kind; answers its name.
-    pub(super) fn of_type<T: schemars::JsonSchema>(&mut self) -> String {
+    pub(super) fn of_type<T: JsonSchema>(&mut self) -> String {
         let name = T::schema_name().into_owned();
         if !self.made.contains_key(&name)
             && let Shape::Struct(named) = &Schema::of::<T>().root().shape
@@ -94,7 +95,11 @@ impl Definitions {
 
     /// Adds a type that may be any object.
     pub(super) fn open_object(&mut self, name: &str) {
-        self.made.insert(name.to_owned(), json!({"type": "object"}));
+        let mut value = json!({"type": "object"});
+        if let Some(words) = words_of_open(name) {
+            extend(&mut value, "description", words);
+        }
+        self.made.insert(name.to_owned(), value);
     }
 
     /// Marks a definition that is made already with the kinds it is.
@@ -189,7 +194,7 @@ impl Definitions {
     /// A scalar that has a definition of its own.
     fn scalar(&mut self, name: &str, words: &str) -> Value {
         if !self.made.contains_key(name) {
-            let value = match (name, self.form) {
+            let mut value = match (name, self.form) {
                 (QUANTITY, Form::V2) => json!({"type": "string"}),
                 (QUANTITY, Form::V3) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
                 (INT_OR_STRING, Form::V2) => json!({"type": "string", "format": "int-or-string"}),
@@ -202,6 +207,9 @@ impl Definitions {
                 }
                 _ => json!({"type": "object"}),
             };
+            if let Some(words) = words_of_open(name) {
+                extend(&mut value, "description", words);
+            }
             self.made.insert(name.to_owned(), value);
         }
         match (self.form, words) {
@@ -213,6 +221,23 @@ impl Definitions {
             _ => self.reference(name, words),
         }
     }
+}
+
+/// What k8s-openapi says of a scalar or an open object that has a definition of its own.
+fn words_of_open(name: &str) -> Option<Value> {
+    use k8s_openapi::apimachinery::pkg::{api, apis::meta::v1 as meta, runtime, util};
+    let mut types = SchemaGenerator::default();
+    let schema = match name.rsplit('.').next()? {
+        "Quantity" => api::resource::Quantity::json_schema(&mut types),
+        "IntOrString" => util::intstr::IntOrString::json_schema(&mut types),
+        "RawExtension" => runtime::RawExtension::json_schema(&mut types),
+        "Time" => meta::Time::json_schema(&mut types),
+        "MicroTime" => meta::MicroTime::json_schema(&mut types),
+        "FieldsV1" => meta::FieldsV1::json_schema(&mut types),
+        "Patch" => meta::Patch::json_schema(&mut types),
+        _ => return None,
+    };
+    schema.get("description").cloned()
 }
 
 fn merge_facts(value: &mut Value, node: &Node) {

@@ -1,8 +1,10 @@
 //! The documents are whole: every reference leads somewhere, and what clients look for is there.
 
 use super::*;
-use crate::resources::Scheme;
+use crate::resources::schema::{Node, Shape, Struct};
+use crate::resources::{DefRef, Scheme};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -65,6 +67,76 @@ fn documents_are_closed_and_name_kinds() {
         index["paths"]["api/v1"]["serverRelativeURL"],
         "/openapi/v3/api/v1?hash=h"
     );
+}
+
+/// Walks a shape beside the definitions; complains of what the definitions leave out. Answers how
+/// many fields were seen.
+fn walk(node: &Node, shown: &Value, all: &Value, seen: &mut BTreeSet<String>) -> usize {
+    match &node.shape {
+        Shape::Struct(named) if named.name.is_empty() => fields_of(named.body(), shown, all, seen),
+        Shape::Struct(named) if seen.insert(named.name.clone()) => {
+            let definition = &all[&named.name];
+            assert!(definition.is_object(), "{}", named.name);
+            let words = &named.body().description;
+            if !words.is_empty() {
+                assert_eq!(definition["description"], json!(words), "{}", named.name);
+            }
+            fields_of(named.body(), definition, all, seen)
+        }
+        Shape::List(item) => walk(item, &shown["items"], all, seen),
+        Shape::Map(item) => walk(item, &shown["additionalProperties"], all, seen),
+        _ => 0,
+    }
+}
+
+fn fields_of(body: &Struct, shown: &Value, all: &Value, seen: &mut BTreeSet<String>) -> usize {
+    let of = |(name, node): &(Box<str>, Node)| {
+        let property = &shown["properties"][name.as_ref()];
+        assert!(property.is_object(), "{name} of {}", shown["description"]);
+        if !node.description.is_empty() {
+            let words = json!(node.description);
+            assert_eq!(property["description"], words, "{name}");
+        }
+        1 + walk(node, property, all, seen)
+    };
+    body.fields.iter().map(of).sum()
+}
+
+fn assert_described<'a>(defs: impl IntoIterator<Item = &'a DefRef>, all: &Value) -> usize {
+    let mut fields = 0;
+    for def in defs {
+        let name = definition_name(def);
+        let root = def.schema.get();
+        fields += walk(root.root(), &Value::Null, all, &mut BTreeSet::new());
+        let list = format!("{}.{}", name.rsplit_once('.').unwrap().0, def.list_kind);
+        for (name, kind) in [(name, &def.kind), (list, &def.list_kind)] {
+            let gvk = json!({"group": def.group, "kind": kind, "version": def.version});
+            let kinds = all[&name]["x-kubernetes-group-version-kind"].as_array();
+            assert!(kinds.is_some_and(|kinds| kinds.contains(&gvk)), "{name}");
+            let words = &all[&name]["description"];
+            assert!(words.as_str().is_some_and(|w| !w.is_empty()), "{name}");
+        }
+    }
+    for (name, definition) in all.as_object().unwrap() {
+        let described = definition.get("description").is_some();
+        assert!(described, "{name} is not described");
+    }
+    fields
+}
+
+#[test]
+fn every_kind_and_field_is_described() {
+    let scheme = Scheme::builtin();
+    let v2 = v2::document(&scheme, "v1.36.2");
+    let fields = assert_described(scheme.iter(), &v2["definitions"]);
+    assert!(fields > 1000, "{fields}");
+    let mut in_parts = 0;
+    for (_, group, version) in v3::documents(&scheme) {
+        let document = v3::document(&scheme, &group, &version, "v1.36.2");
+        let defs = scheme.group_version(&group, &version);
+        in_parts += assert_described(defs, &document["components"]["schemas"]);
+    }
+    assert_eq!(in_parts, fields);
 }
 
 /// Fields of a protobuf message: number and content.

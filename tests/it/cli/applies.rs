@@ -148,15 +148,16 @@ fn what_others_have_set_stays() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), &["--mock-runtime"]);
     let first = named(&map(json!({"a": "1", "b": "2"})), "shared");
-    assert_eq!(
-        apply(&server, WKUBE, &first, &[]),
-        "configmap/shared created\n"
-    );
     let theirs = named(&map(json!({"theirs": "3"})), "shared");
     let server_side = ["--server-side", "--field-manager=other"];
     assert_eq!(
         apply(&server, WKUBE, &theirs, &server_side),
         "configmap/shared serverside-applied\n"
+    );
+    let words = apply(&server, WKUBE, &first, &[]);
+    assert!(
+        words.starts_with("configmap/shared configured\n"),
+        "{words}"
     );
     let second = named(&map(json!({"a": "1"})), "shared");
     assert_eq!(
@@ -191,8 +192,62 @@ fn what_others_have_set_stays() {
             "configmap/shared configured (server dry run)\n",
         ),
     ] {
-        assert_eq!(apply(&server, WKUBE, &first, &[flag]), words);
+        let said = apply(&server, WKUBE, &first, &[flag]);
+        assert!(said.starts_with(words), "{said}");
     }
     let now = server.ok(WKUBE, &["get", "cm", "shared", "-o", "jsonpath={.data}"]);
     assert_eq!(now, r#"{"a":"9"}"#);
+}
+
+/// Who owns what of a ConfigMap, without times.
+fn owners(server: &Server, kubectl: &str, name: &str) -> Value {
+    let text = server.ok(
+        kubectl,
+        &[
+            "get",
+            "configmap",
+            name,
+            "-o",
+            "json",
+            "--show-managed-fields",
+        ],
+    );
+    let mut object: Value = serde_json::from_str(&text.replace(name, "NAME")).unwrap();
+    let mut entries = object["metadata"]["managedFields"].take();
+    for entry in entries.as_array_mut().unwrap() {
+        entry.as_object_mut().unwrap().remove("time");
+    }
+    json!({"entries": entries, "data": object["data"], "annotations": object["metadata"]["annotations"]})
+}
+
+#[test]
+fn server_side_apply_takes_over_from_client_side_apply() {
+    let Some(kubectl) = kubectl() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), &["--mock-runtime"]);
+    let (first, second) = (map(json!({"a": "1", "b": "2"})), map(json!({"a": "1"})));
+    for manager in ["--field-manager=kubectl", "--field-manager=mine"] {
+        let mut seen = Vec::new();
+        for (name, client, later) in [
+            ("theirs", kubectl.as_str(), kubectl.as_str()),
+            ("ours", WKUBE, WKUBE),
+            ("mixed", kubectl.as_str(), WKUBE),
+            ("other", WKUBE, kubectl.as_str()),
+        ] {
+            let name = format!("{name}{}", manager.len());
+            apply(&server, client, &named(&first, &name), &[]);
+            let words = apply(
+                &server,
+                later,
+                &named(&second, &name),
+                &["--server-side", manager],
+            );
+            assert_eq!(words, format!("configmap/{name} serverside-applied\n"));
+            seen.push(owners(&server, &kubectl, &name));
+        }
+        assert_eq!(seen[0]["data"], json!({"a": "1"}));
+        for others in &seen[1..] {
+            assert_eq!(*others, seen[0], "{manager}");
+        }
+    }
 }
