@@ -21,6 +21,18 @@ pub(super) const POD_FIELDS: &[PodField] = &[
     }),
     ("hostAliases", |spec| some(spec.host_aliases.as_deref())),
     ("dnsConfig", |spec| spec.dns_config.is_some()),
+    ("affinity.podAffinity", |spec| {
+        let affinity = spec.affinity.as_ref();
+        affinity.is_some_and(|a| a.pod_affinity.is_some())
+    }),
+    ("affinity.podAntiAffinity", |spec| {
+        let affinity = spec.affinity.as_ref();
+        affinity.is_some_and(|a| a.pod_anti_affinity.is_some())
+    }),
+    ("topologySpreadConstraints", |spec| {
+        some(spec.topology_spread_constraints.as_deref())
+    }),
+    ("resources", |spec| spec.resources.is_some()),
     ("runtimeClassName", |spec| spec.runtime_class_name.is_some()),
     ("setHostnameAsFQDN", |spec| {
         spec.set_hostname_as_fqdn == Some(true)
@@ -58,6 +70,10 @@ pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
     ("lifecycle", |c| c.lifecycle.is_some()),
     ("terminationMessagePolicy", |c| {
         c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
+    }),
+    ("env.valueFrom.fileKeyRef", |c| {
+        let from = c.env.iter().flatten().filter_map(|v| v.value_from.as_ref());
+        from.into_iter().any(|from| from.file_key_ref.is_some())
     }),
     ("tty", |c| c.tty == Some(true)),
     ("volumeDevices", |c| some(c.volume_devices.as_deref())),
