@@ -28,6 +28,13 @@ pub const fn age_column() -> Column {
     Column::new("Age", "Time since the object was created.")
 }
 
+/// The containers of a template.
+pub const CONTAINERS: Column = Column::wide("Containers", "Names of the template's containers.");
+/// The images of a template.
+pub const IMAGES: Column = Column::wide("Images", "Images of the template's containers.");
+/// What selects pods.
+pub const SELECTOR: Column = Column::wide("Selector", "The labels by which pods are found.");
+
 /// Columns of a kind that has none of its own, as of a custom resource without printer columns.
 pub const DEFAULT: &[Column] = &[name_column(), age_column()];
 

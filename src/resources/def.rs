@@ -129,6 +129,10 @@ pub(crate) const PROXY_VERBS: &[Verb] = &[
 /// The verbs of a stream that is opened by GET or POST.
 pub(crate) const CONNECT_VERBS: &[Verb] = &[Verb::Create, Verb::Get];
 
+/// `scale`: the wanted number of pods, the same for every kind that has one.
+pub(crate) const SCALE: Subresource =
+    Subresource::foreign("scale", ("autoscaling", "v1", "Scale"), PART_VERBS);
+
 /// A column of the kind's Table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -157,6 +161,13 @@ impl Column {
             priority: 0,
             json_path: text(""),
         }
+    }
+
+    /// A column of numbers that is always shown.
+    pub const fn integer(name: &'static str, description: &'static str) -> Self {
+        let mut column = Self::new(name, description);
+        set(&mut column.kind, text("integer"));
+        column
     }
 
     /// The column with the object's name, shown by `-o wide` only.

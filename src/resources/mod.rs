@@ -2,6 +2,8 @@
 //! one file with one `pub static DEF: ResourceDef` and one line in `BUILTINS`. Built-in and custom
 //! resources are rows of the same type. Must never do I/O or know HTTP.
 
+pub mod apps;
+pub mod autoscaling;
 pub mod columns;
 pub mod coordination;
 pub mod core;
@@ -12,6 +14,7 @@ pub mod openapi;
 pub mod schema;
 mod scheme;
 mod strategy;
+pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod validate;
@@ -33,9 +36,16 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &core::namespace::DEF,
     &core::node::DEF,
     &core::pod::DEF,
+    &core::pod_template::DEF,
+    &core::replication_controller::DEF,
     &core::secret::DEF,
     &core::service_account::DEF,
     &core::service::DEF,
     &events::event::DEF,
+    &apps::controller_revision::DEF,
+    &apps::daemon_set::DEF,
+    &apps::deployment::DEF,
+    &apps::replica_set::DEF,
+    &apps::stateful_set::DEF,
     &coordination::lease::DEF,
 ];

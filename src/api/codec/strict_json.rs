@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 const DUPLICATES_MAX: usize = 100;
 
 /// A value, and what a strict reader objects to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Strict {
     pub(crate) value: Value,
     /// Paths of names that stood twice in one object; the last one counted.

@@ -8,6 +8,7 @@ mod node_proxy;
 mod pod;
 mod portforward;
 mod proxy;
+mod scale;
 
 use crate::api::context::Context;
 use crate::api::verbs::Target;
@@ -32,6 +33,7 @@ pub(crate) async fn serve(
         ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
         ("pods", "portforward") => portforward::forward(server, context, target, request).await,
         ("nodes", "proxy") => node_proxy::proxy(server, context, target).await,
+        (_, "scale") => scale::serve(server, context, target, request).await,
         (resource, subresource) => Err(later(resource, subresource)),
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod delete_collection;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod options;
-mod ownership;
+pub(crate) mod ownership;
 pub(crate) mod patch;
 pub(crate) mod rules;
 pub(crate) mod shape;

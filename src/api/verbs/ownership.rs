@@ -15,7 +15,7 @@ pub(super) fn track(change: &Change<'_>, new: &mut Object, old: Option<&Object>)
 }
 
 /// The object that an apply makes of the present one.
-pub(super) fn apply(
+pub(crate) fn apply(
     change: &Change<'_>,
     config: &Object,
     live: Option<&Object>,

@@ -8,9 +8,10 @@ use super::{Target, ownership, read_body};
 use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
 use crate::api::{ApiServer, Body};
+use crate::meta::options::WriteOptions;
 use crate::meta::patch::{json, merge, strategic};
 use crate::meta::{ApiError, Object, Reason};
-use crate::resources::Part;
+use crate::resources::{Part, ResourceDef};
 use http::{Request, Response};
 use serde_json::Value;
 
@@ -20,11 +21,88 @@ const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// A patch as it was sent.
-enum Patch {
+pub(crate) struct Patch {
+    form: Form,
+    /// Names that stood twice in it.
+    duplicates: Vec<String>,
+}
+
+enum Form {
     Json(Value),
     Merge(Value),
     Strategic(Value),
     Apply(Value),
+}
+
+impl Patch {
+    /// Reads a patch and its options from a request.
+    pub(crate) async fn of(
+        server: &ApiServer,
+        context: &Context,
+        request: Request<Body>,
+    ) -> Result<(Self, WriteOptions), ApiError> {
+        let content_type = codec::content_type(&context.headers);
+        if !is_patch(&content_type) {
+            return Err(ApiError::new(
+                Reason::UnsupportedMediaType,
+                format!(
+                    "the body of the request was in an unknown format - accepted media types \
+                     include: {JSON_PATCH}, {MERGE_PATCH}, {APPLY_PATCH}, {STRATEGIC_PATCH}"
+                ),
+            ));
+        }
+        let options = options::patch(context, content_type == APPLY_PATCH)?;
+        let body = read_body(server, request.into_body()).await?;
+        Ok((Self::read(&content_type, &body)?, options))
+    }
+
+    fn read(content_type: &str, body: &[u8]) -> Result<Self, ApiError> {
+        let strict = if content_type == APPLY_PATCH {
+            codec::decode_yaml(body)
+        } else {
+            codec::parse_json(body).map_err(|error| ApiError::bad_request(error.to_string()))
+        };
+        let Strict { value, duplicates } = strict.map_err(|error| {
+            ApiError::bad_request(format!("error decoding patch: {}", error.message))
+        })?;
+        let form = match content_type {
+            JSON_PATCH => Form::Json(value),
+            MERGE_PATCH => Form::Merge(value),
+            APPLY_PATCH => Form::Apply(value),
+            _ => Form::Strategic(value),
+        };
+        Ok(Self { form, duplicates })
+    }
+
+    /// What is to be applied, if this is an apply.
+    pub(crate) fn applied(&self) -> Option<Strict> {
+        match &self.form {
+            Form::Apply(config) => Some(self.strict(config.clone())),
+            _ => None,
+        }
+    }
+
+    /// A value that came of the patch, with what a strict reader objects to in the patch.
+    pub(crate) fn strict(&self, value: Value) -> Strict {
+        Strict {
+            value,
+            duplicates: self.duplicates.clone(),
+        }
+    }
+
+    /// What a patch that is no apply makes of a document of the kind `def`.
+    pub(crate) fn apply(&self, document: Value, def: &ResourceDef) -> Result<Value, ApiError> {
+        let patched = match &self.form {
+            Form::Json(operations) => json::apply(document, operations),
+            Form::Merge(patch) => merge::apply(document, patch),
+            Form::Strategic(patch) => {
+                let schema = def.schema.get();
+                strategic::apply(document, patch, Some(schema.root()))
+            }
+            Form::Apply(_) => return Ok(document),
+        };
+        Ok(patched?)
+    }
 }
 
 /// Serves a patch of an object or of the part that `part` names.
@@ -36,44 +114,27 @@ pub(crate) async fn patch(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(&context.headers, &context.query)?;
-    let content_type = codec::content_type(&context.headers);
-    if !is_patch(&content_type) {
-        return Err(ApiError::new(
-            Reason::UnsupportedMediaType,
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 {JSON_PATCH}, {MERGE_PATCH}, {APPLY_PATCH}, {STRATEGIC_PATCH}"
-            ),
-        ));
-    }
-    let options = options::patch(context, content_type == APPLY_PATCH)?;
-    let body = read_body(server, request.into_body()).await?;
-    let (patch, duplicates) = read(&content_type, &body)?;
+    let (patch, options) = Patch::of(server, context, request).await?;
+    let config = patch.applied();
     let change = Change {
         server,
         context,
         target,
         part,
         options: &options,
-        owned: matches!(patch, Patch::Apply(_)),
+        owned: config.is_some(),
     };
-    let mut first = true;
     let written = change
         .update(|old| {
-            if let Patch::Apply(config) = &patch {
-                return applied(&change, config, &duplicates, old);
+            if let Some(config) = &config {
+                return applied(&change, config, old);
             }
             let Some(old) = old else {
                 let of = target.def.group_resource();
                 return Err(ApiError::not_found(&of, &target.name));
             };
-            let duplicates = if std::mem::take(&mut first) {
-                duplicates.clone()
-            } else {
-                Vec::new()
-            };
-            let value = apply(&patch, old, target)?;
-            let mut new = decode(context, &target.def, Strict { value, duplicates }, &options)?;
+            let value = patch.apply(old.clone().into_value(), &target.def)?;
+            let mut new = decode(context, &target.def, patch.strict(value), &options)?;
             take_namespace(target, &mut new)?;
             Ok(new)
         })
@@ -88,37 +149,10 @@ fn is_patch(content_type: &str) -> bool {
     )
 }
 
-fn read(content_type: &str, body: &[u8]) -> Result<(Patch, Vec<String>), ApiError> {
-    let strict = if content_type == APPLY_PATCH {
-        codec::decode_yaml(body)
-    } else {
-        codec::parse_json(body).map_err(|error| ApiError::bad_request(error.to_string()))
-    };
-    let Strict { value, duplicates } = strict.map_err(|error| {
-        ApiError::bad_request(format!("error decoding patch: {}", error.message))
-    })?;
-    let patch = match content_type {
-        JSON_PATCH => Patch::Json(value),
-        MERGE_PATCH => Patch::Merge(value),
-        APPLY_PATCH => Patch::Apply(value),
-        _ => Patch::Strategic(value),
-    };
-    Ok((patch, duplicates))
-}
-
 /// The object that an apply makes of the present one, or makes anew.
-fn applied(
-    change: &Change<'_>,
-    config: &Value,
-    duplicates: &[String],
-    old: Option<&Object>,
-) -> Result<Object, ApiError> {
+fn applied(change: &Change<'_>, config: &Strict, old: Option<&Object>) -> Result<Object, ApiError> {
     let target = change.target;
-    let strict = Strict {
-        value: config.clone(),
-        duplicates: duplicates.to_vec(),
-    };
-    let mut config = decode(change.context, &target.def, strict, change.options)?;
+    let mut config = decode(change.context, &target.def, config.clone(), change.options)?;
     if config.name().is_empty() {
         config.set(&["metadata", "name"], target.name.as_str().into());
     }
@@ -135,19 +169,4 @@ fn applied(
         return Err(ApiError::not_found(&of, &target.name));
     }
     ownership::apply(change, &config, old)
-}
-
-/// The object that a patch makes of the present one.
-fn apply(patch: &Patch, old: &Object, target: &Target) -> Result<Value, ApiError> {
-    let document = old.clone().into_value();
-    let patched = match patch {
-        Patch::Json(operations) => json::apply(document, operations),
-        Patch::Merge(patch) => merge::apply(document, patch),
-        Patch::Strategic(patch) => {
-            let schema = target.def.schema.get();
-            strategic::apply(document, patch, Some(schema.root()))
-        }
-        Patch::Apply(_) => return Ok(document),
-    };
-    Ok(patched?)
 }

@@ -2,6 +2,7 @@
 
 mod harness;
 mod rows;
+mod scale;
 mod streams;
 mod tls;
 mod watches;

@@ -1,8 +1,7 @@
-//! One command line by each kubectl and by wkube: what they print and answer, made comparable.
+//! One command line by kubectl and by wkube: what each prints and answers, made comparable.
 
 use crate::kubectl::kubectls;
 use crate::server::{Server, WKUBE};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a command has said.
@@ -33,47 +32,18 @@ pub(crate) fn kubectl() -> Option<String> {
     kubectls().into_iter().next()
 }
 
-/// Runs each line by every kubectl and by wkube, and complains of all that differ. What an old
-/// kubectl is known to answer in another way stands in `kubectl-1.20.txt`.
-pub(crate) fn same(server: &Server, folder: &Path, lines: &[&str]) {
-    let old = std::env::var("WKUBE_TEST_KUBECTL_OLD").ok();
-    let known = std::fs::read_to_string(folder.join("kubectl-1.20.txt")).unwrap();
-    let known: BTreeMap<&str, Option<&str>> = known
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| match line.split_once(" => ") {
-            Some((theirs, ours)) => (theirs, Some(ours)),
-            None => (line, None),
-        })
-        .collect();
+/// Runs each line by both, and complains of all that differ.
+pub(crate) fn same(server: &Server, kubectl: &str, folder: &Path, lines: &[&str]) {
     let mut wrong = String::new();
-    for kubectl in kubectls() {
-        let is_old = old.as_ref() == Some(&kubectl);
-        for line in lines {
-            let (asked, differs) = match known.get(line).filter(|_| is_old) {
-                Some(Some(asked)) => (*asked, false),
-                Some(None) => (*line, true),
-                None => (*line, false),
-            };
-            let run = |program: &str, line: &str| {
-                let args: Vec<&str> = line.split_whitespace().collect();
-                normal(said(server, folder, program, &args), program)
-            };
-            let (theirs, ours) = (run(&kubectl, line), run(WKUBE, asked));
-            if (theirs == ours) == differs {
-                let (code, own) = (theirs.code, ours.code);
-                let theirs = theirs.stdout + &theirs.stderr;
-                let ours = ours.stdout + &ours.stderr;
-                let expected = if differs {
-                    "a known difference"
-                } else {
-                    "the same"
-                };
-                wrong.push_str(&format!(
-                    "== {line} (wanted: {expected})\n{kubectl} ({code:?}):\n{theirs}\
-                     wkube ({own:?}):\n{ours}\n"
-                ));
-            }
+    for line in lines {
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let theirs = normal(said(server, folder, kubectl, &args), kubectl);
+        let ours = normal(said(server, folder, WKUBE, &args), WKUBE);
+        if theirs != ours {
+            wrong.push_str(&format!(
+                "== {line}\nkubectl ({:?}):\n{}{}\nwkube ({:?}):\n{}{}\n",
+                theirs.code, theirs.stdout, theirs.stderr, ours.code, ours.stdout, ours.stderr
+            ));
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -87,9 +57,6 @@ fn normal(said: Said, program: &str) -> Said {
         // Newer kubectls leave out what is null, and name the namespace of what was deleted.
         let text = text.replace("  creationTimestamp: null\n", "");
         let text = text.replace(" from default namespace", "");
-        // Older ones show a field of lists that is always empty.
-        let text = text.replace("  selfLink: \"\"\n", "");
-        let text = text.replace(",\n        \"selfLink\": \"\"", "");
         // Some kubectls have their own way of telling wrong flags.
         let text = match text.strip_prefix("Error: ") {
             Some(rest) => format!("error: {rest}"),

@@ -25,21 +25,17 @@ fn populated(data: &Path) -> Server {
 
 #[test]
 fn get_prints_what_kubectl_prints() {
-    if kubectl().is_none() {
-        return;
-    }
+    let Some(kubectl) = kubectl() else { return };
     let data = tempfile::tempdir().unwrap();
     let server = populated(data.path());
     let lines = std::fs::read_to_string(folder().join("get.txt")).unwrap();
     let lines: Vec<&str> = lines.lines().filter(|line| !line.is_empty()).collect();
-    same(&server, &folder(), &lines);
+    same(&server, &kubectl, &folder(), &lines);
 }
 
 #[test]
 fn describe_prints_what_kubectl_prints() {
-    if kubectl().is_none() {
-        return;
-    }
+    let Some(kubectl) = kubectl() else { return };
     let data = tempfile::tempdir().unwrap();
     let server = populated(data.path());
     let lines = [
@@ -68,19 +64,17 @@ fn describe_prints_what_kubectl_prints() {
         "describe pods -n kube-public",
         "describe pod running --show-events=false",
     ];
-    same(&server, &folder(), &lines);
+    same(&server, &kubectl, &folder(), &lines);
 }
 
 #[test]
 fn other_verbs_print_what_kubectl_prints() {
-    if kubectl().is_none() {
-        return;
-    }
+    let Some(kubectl) = kubectl() else { return };
     let data = tempfile::tempdir().unwrap();
     let server = populated(data.path());
     let lines = std::fs::read_to_string(folder().join("verbs.txt")).unwrap();
     let lines: Vec<&str> = lines.lines().filter(|line| !line.is_empty()).collect();
-    same(&server, &folder(), &lines);
+    same(&server, &kubectl, &folder(), &lines);
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod warnings;
 
 pub(crate) use probes::port as validate_port;
 pub use qos::qos_class;
+pub(crate) use spec::validate as validate_spec;
+pub(crate) use warnings::of as warnings_of;
 
 use crate::meta::{FieldError, Object};
 use crate::resources::def::{
@@ -179,7 +181,7 @@ impl Strategy for PodStrategy {
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
         match old {
             Some(old) if old.get(&["spec"]) == new.get(&["spec"]) => Vec::new(),
-            _ => warnings::of(new),
+            _ => warnings::of(&At::of(new, "spec")),
         }
     }
 

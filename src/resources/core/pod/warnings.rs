@@ -1,16 +1,14 @@
 //! What is allowed in a pod and is most likely a mistake. Must not refuse.
 //! Kubernetes: `pkg/api/pod` GetWarningsForPod.
 
-use crate::meta::Object;
 use crate::meta::quantity::Quantity;
 use crate::resources::validate::At;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Texts for `Warning` headers.
-pub(super) fn of(pod: &Object) -> Vec<String> {
+/// Texts for `Warning` headers about a pod spec.
+pub(crate) fn of(spec: &At<'_, '_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    let spec = At::of(pod, "spec");
     for secret in spec.field("imagePullSecrets").items() {
         let name = secret.field("name");
         if name.str().is_empty() {
