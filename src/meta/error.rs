@@ -111,6 +111,8 @@ impl Reason {
 pub enum FieldErrorKind {
     Required,
     Invalid,
+    /// `Invalid` of a value that is not shown.
+    InvalidOmitted,
     NotSupported,
     Duplicate,
     Forbidden,
@@ -126,7 +128,7 @@ impl FieldErrorKind {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid => "FieldValueInvalid",
+            Self::Invalid | Self::InvalidOmitted => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
@@ -141,7 +143,7 @@ impl FieldErrorKind {
     fn words(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::Invalid | Self::InvalidOmitted | Self::TypeInvalid => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Duplicate => "Duplicate value",
             Self::Forbidden => "Forbidden",
@@ -219,6 +221,7 @@ impl FieldError {
         let words = self.kind.words();
         let shown = match self.kind {
             FieldErrorKind::Required
+            | FieldErrorKind::InvalidOmitted
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
             | FieldErrorKind::InternalError => words.to_owned(),

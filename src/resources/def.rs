@@ -170,6 +170,13 @@ impl Column {
         column
     }
 
+    /// A column of true or false that is always shown.
+    pub const fn boolean(name: &'static str, description: &'static str) -> Self {
+        let mut column = Self::new(name, description);
+        set(&mut column.kind, text("boolean"));
+        column
+    }
+
     /// The column with the object's name, shown by `-o wide` only.
     pub const fn wide_name(name: &'static str, description: &'static str) -> Self {
         let mut column = Self::wide(name, description);

@@ -4,6 +4,7 @@
 
 pub mod apps;
 pub mod autoscaling;
+pub mod batch;
 pub mod columns;
 pub mod coordination;
 pub mod core;
@@ -47,5 +48,7 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &apps::deployment::DEF,
     &apps::replica_set::DEF,
     &apps::stateful_set::DEF,
+    &batch::cron_job::DEF,
+    &batch::job::DEF,
     &coordination::lease::DEF,
 ];

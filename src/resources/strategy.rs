@@ -111,6 +111,11 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Whether a deletion that does not say what becomes of the dependents leaves them alone.
+    fn orphans_dependents(&self) -> bool {
+        false
+    }
+
     /// Whether a PUT of an object that does not exist creates it.
     fn allows_create_on_update(&self) -> bool {
         false

@@ -128,6 +128,8 @@ fn every_example_is_valid_and_has_a_row() {
         let mut body: Value = serde_json::from_str(&def.example).unwrap();
         body["apiVersion"] = json!(def.api_version());
         body["kind"] = json!(def.kind);
+        // The server gives it before anything else.
+        body["metadata"]["uid"] = json!("u");
         if def.is_namespaced() {
             body["metadata"]["namespace"] = json!("default");
         }

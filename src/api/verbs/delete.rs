@@ -24,6 +24,12 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// Kubernetes: `ReturnDeletedObject` in the kinds' storage.
 const ANSWERED_WITH_OBJECT: &[&str] = &["pods", "services", "serviceaccounts", "namespaces"];
 
+/// The warning of a deletion that leaves dependents behind without being asked to.
+/// Kubernetes: `pkg/registry/batch/job/storage`.
+const ORPHANED: &str = "child pods are preserved by default when jobs are deleted; set \
+                        propagationPolicy=Background to remove them or set \
+                        propagationPolicy=Orphan to suppress this warning";
+
 /// How a deletion has ended.
 pub(crate) enum Deleted {
     /// The object is gone; this is what it was.
@@ -42,6 +48,9 @@ pub(crate) async fn delete(
     let accepted = codec::accept(&context.headers, &context.query)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;
+    if options.propagation.is_none() && target.def.strategy.orphans_dependents() {
+        context.warn(ORPHANED.to_owned());
+    }
     let deleted = delete_one(server, context, target, &options).await?;
     let def = &target.def;
     match deleted {
@@ -172,7 +181,7 @@ fn plan(server: &ApiServer, target: &Target, options: &DeleteOptions, old: &Obje
         Grace::None => None,
         Grace::Seconds(seconds) => Some(seconds),
     };
-    set_finalizers(&mut new, options);
+    set_finalizers(&mut new, propagation(def, old, options));
     let held = new.finalizers().next().is_some() || is_held_namespace(&new);
     match graceful {
         Some(seconds) if seconds > 0 || held => {
@@ -211,9 +220,20 @@ fn grace(def: &DefRef, old: &Object, options: &DeleteOptions) -> Grace {
     }
 }
 
+/// What becomes of the dependents: as asked, else as the finalizers say, else as is the kind's way.
+fn propagation(def: &DefRef, old: &Object, options: &DeleteOptions) -> Option<Propagation> {
+    let decided = old
+        .finalizers()
+        .any(|name| matches!(name, ORPHAN | FOREGROUND));
+    let orphans = def.strategy.orphans_dependents() && !decided;
+    options
+        .propagation
+        .or(orphans.then_some(Propagation::Orphan))
+}
+
 /// Adds or takes away the finalizers by which the garbage collector is asked to act.
-fn set_finalizers(object: &mut Object, options: &DeleteOptions) {
-    let Some(propagation) = options.propagation else {
+fn set_finalizers(object: &mut Object, propagation: Option<Propagation>) {
+    let Some(propagation) = propagation else {
         return;
     };
     let mut list: Vec<String> = object

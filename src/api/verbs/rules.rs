@@ -9,11 +9,12 @@ use std::time::Duration;
 
 /// Makes an object new: its identity, its time, what its strategy takes out and fills in.
 pub(crate) fn begin_create(def: &ResourceDef, object: &mut Object, clock: &Clock) {
-    def.prepare_for_create(object);
     let now = time::rfc3339(clock.now());
     object.set(&["metadata", "creationTimestamp"], Value::String(now));
     let uid = uuid::Uuid::new_v4().to_string();
     object.set(&["metadata", "uid"], Value::String(uid));
+    // A Job's selector is made of its uid.
+    def.prepare_for_create(object);
 }
 
 /// Marks an object as being deleted, to be gone after `grace_seconds`.

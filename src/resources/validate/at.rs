@@ -171,6 +171,13 @@ impl Errors {
         self.0.push(FieldError::invalid(at.path(), value, detail));
     }
 
+    /// `Invalid value`, without the value.
+    pub fn invalid_omitted(&mut self, at: &At<'_, '_>, detail: impl Into<String>) {
+        let kind = FieldErrorKind::InvalidOmitted;
+        self.0
+            .push(FieldError::new(kind, at.path(), Value::Null, detail));
+    }
+
     /// An `Invalid value` for each detail; a text that is absent is an empty one.
     pub fn invalid_all(&mut self, at: &At<'_, '_>, details: Vec<String>) {
         for detail in details {

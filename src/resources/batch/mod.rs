@@ -1,0 +1,7 @@
+//! Kinds of the group `batch`: work that ends.
+
+pub mod cron_job;
+pub mod job;
+mod job_spec;
+mod job_status;
+pub mod schedule;
