@@ -29,7 +29,7 @@ pub use authentication::{
     CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES, InProcessIdentity,
     TokenTable, UserInfo,
 };
-pub use authorization::{Attributes, Authorizer, Decision};
+pub use authorization::{Attributes, Authorizer, Decision, ResourceRule, Rules};
 pub use axum::body::Body;
 pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};

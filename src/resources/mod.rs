@@ -3,6 +3,8 @@
 //! resources are rows of the same type. Must never do I/O or know HTTP.
 
 pub mod apps;
+pub mod authentication;
+pub mod authorization;
 pub mod autoscaling;
 pub mod batch;
 pub mod columns;
@@ -48,6 +50,12 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &apps::deployment::DEF,
     &apps::replica_set::DEF,
     &apps::stateful_set::DEF,
+    &authentication::self_subject_review::DEF,
+    &authentication::token_review::DEF,
+    &authorization::local_subject_access_review::DEF,
+    &authorization::self_subject_access_review::DEF,
+    &authorization::self_subject_rules_review::DEF,
+    &authorization::subject_access_review::DEF,
     &batch::cron_job::DEF,
     &batch::job::DEF,
     &coordination::lease::DEF,

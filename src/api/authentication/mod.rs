@@ -58,7 +58,8 @@ impl UserInfo {
         self.groups.iter().any(|own| own == group)
     }
 
-    fn authenticated(mut self) -> Self {
+    /// The same user, in the group of those who have shown who they are.
+    pub(crate) fn authenticated(mut self) -> Self {
         if !self.is_in(GROUP_AUTHENTICATED) && self.name != USER_ANONYMOUS {
             self.groups.push(GROUP_AUTHENTICATED.to_owned());
         }

@@ -2,8 +2,8 @@
 //! only what belongs to their node. RBAC replaces the table when it comes; the nodes' rules stay.
 //! Kubernetes: bootstrap policy of RBAC, and the node authorizer with NodeRestriction.
 
-use super::{Attributes, Authorizer, Decision};
-use crate::api::authentication::GROUP_NODES;
+use super::{Attributes, Authorizer, Decision, ResourceRule, Rules};
+use crate::api::authentication::{GROUP_NODES, UserInfo};
 use crate::api::registry::Cache;
 use serde_json::Value;
 use std::sync::Arc;
@@ -65,6 +65,21 @@ impl Authorizer for Components {
             _ => Decision::NoOpinion(String::new()),
         }
     }
+
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
+        let found = USERS.iter().find(|(name, _)| *name == user.name);
+        Rules {
+            resources: found.map(|(_, rules)| listed(rules)).unwrap_or_default(),
+            ..Rules::default()
+        }
+    }
+}
+
+fn listed(rules: &[Rule]) -> Vec<ResourceRule> {
+    let rules = rules.iter();
+    rules
+        .map(|(group, resources, verbs)| ResourceRule::new(group, resources, verbs))
+        .collect()
 }
 
 /// What every node may do, whichever object it is about.
@@ -230,6 +245,17 @@ impl Authorizer for Nodes {
         match self.decide(node, attributes) {
             Ok(()) => Decision::Allow,
             Err(reason) => Decision::NoOpinion(reason),
+        }
+    }
+
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
+        if !user.name.starts_with("system:node:") || !user.is_in(GROUP_NODES) {
+            return Rules::default();
+        }
+        Rules {
+            resources: listed(NODE_ANY),
+            incomplete: "node authorizer does not support user rule resolution".to_owned(),
+            ..Rules::default()
         }
     }
 }

@@ -3,6 +3,9 @@
 //! recognized.
 
 mod components;
+mod rules;
+
+pub use rules::{ResourceRule, Rules};
 
 use crate::api::authentication::{GROUP_AUTHENTICATED, GROUP_MASTERS, UserInfo};
 use crate::api::context::Context;
@@ -38,6 +41,11 @@ pub enum Decision {
 pub trait Authorizer: Send + Sync {
     /// Decides. Must be quick: it is asked for every request.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;
+
+    /// What a user may do in a namespace, as far as it can be listed.
+    fn rules(&self, _user: &UserInfo, _namespace: &str) -> Rules {
+        Rules::default()
+    }
 }
 
 /// The authorizers in the order they are asked.
@@ -64,6 +72,14 @@ impl Authorizer for Union {
         }
         Decision::NoOpinion(reasons.join(", "))
     }
+
+    fn rules(&self, user: &UserInfo, namespace: &str) -> Rules {
+        let mut all = Rules::default();
+        for authorizer in &self.0 {
+            all.add(authorizer.rules(user, namespace));
+        }
+        all
+    }
 }
 
 /// `system:masters` may do everything.
@@ -75,6 +91,14 @@ impl Authorizer for Masters {
             Decision::Allow
         } else {
             Decision::NoOpinion(String::new())
+        }
+    }
+
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
+        if user.is_in(GROUP_MASTERS) {
+            Rules::all()
+        } else {
+            Rules::default()
         }
     }
 }
@@ -111,6 +135,23 @@ impl Authorizer for Everyone {
         } else {
             Decision::NoOpinion(String::new())
         }
+    }
+
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
+        if !user.is_in(GROUP_AUTHENTICATED) {
+            return Rules::default();
+        }
+        let mut rules = Rules::reads(DISCOVERY_PATHS);
+        let access = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"];
+        for (group, resources) in [
+            ("authorization.k8s.io", &access[..]),
+            ("authentication.k8s.io", &["selfsubjectreviews"]),
+        ] {
+            rules
+                .resources
+                .push(ResourceRule::new(group, resources, &["create"]));
+        }
+        rules
     }
 }
 

@@ -8,6 +8,7 @@ mod node_proxy;
 mod pod;
 mod portforward;
 mod proxy;
+mod reviews;
 mod scale;
 
 use crate::api::context::Context;
@@ -47,6 +48,9 @@ pub(crate) async fn create(
 ) -> Result<Response<Body>, ApiError> {
     match target.def.plural.as_ref() {
         "bindings" => binding::bind(server, context, target, request).await,
+        review if reviews::is_review(review) => {
+            reviews::review(server, context, target, request).await
+        }
         _ => Err(not_allowed()),
     }
 }

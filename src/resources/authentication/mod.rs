@@ -1,0 +1,4 @@
+//! Kinds of the group authentication.k8s.io: questions about who somebody is. None is stored.
+
+pub mod self_subject_review;
+pub mod token_review;

@@ -1,0 +1,32 @@
+//! SelfSubjectAccessReview: may I do this? Answered by the API server, never stored.
+
+use super::access;
+use crate::meta::{FieldError, Object};
+use crate::resources::def::{ResourceDef, Verb};
+use crate::resources::schema::SchemaSource;
+use crate::resources::strategy::Strategy;
+use crate::resources::validate::Errors;
+
+/// The row.
+pub static DEF: ResourceDef = ResourceDef::new(
+    ("authorization.k8s.io", "v1", "SelfSubjectAccessReview"),
+    "SelfSubjectAccessReviewList",
+    ("selfsubjectaccessreviews", "selfsubjectaccessreview"),
+    SchemaSource::of::<k8s_openapi::api::authorization::v1::SelfSubjectAccessReview>(),
+    &SelfSubjectAccessReviewStrategy,
+)
+.cluster_scoped()
+.verbs(&[Verb::Create])
+.storage_prefix("")
+.example(r#"{"metadata":{"name":"example"},"spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}}"#);
+
+/// What a SelfSubjectAccessReview does beyond its shape.
+pub struct SelfSubjectAccessReviewStrategy;
+
+impl Strategy for SelfSubjectAccessReviewStrategy {
+    fn validate(&self, review: &Object) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        access::one_thing(review, &mut errors);
+        errors.0
+    }
+}
