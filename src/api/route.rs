@@ -48,6 +48,9 @@ async fn resource(
     let scheme = &server.registry.scheme;
     let found = scheme.resource(&info.group, &info.version, &info.resource);
     let def = found.ok_or_else(not_found)?;
+    if let Some(text) = def.deprecation_warning() {
+        context.warn(text);
+    }
     if context.method == Method::OPTIONS {
         return Ok(options(def, &info.subresource));
     }

@@ -3,6 +3,7 @@
 
 use super::request::{Client, ClientError};
 use crate::meta::GroupVersionResource;
+use crate::resources::stored_group;
 use futures::future::try_join_all;
 use http::Method;
 use serde::Deserialize;
@@ -31,6 +32,12 @@ impl ApiResource {
     /// Whether it can be asked for `verb`.
     pub fn has(&self, verb: &str) -> bool {
         self.verbs.iter().any(|own| own == verb)
+    }
+
+    /// Whether it is another view of objects that a resource of the table stores under its own name:
+    /// who counts or follows all objects leaves it out.
+    pub fn is_view(&self) -> bool {
+        stored_group(&self.resource.api_version(), &self.kind).is_some()
     }
 }
 

@@ -104,7 +104,10 @@ async fn empty(
 async fn deletable(client: &Client) -> Result<Vec<GroupVersionResource>, ClientError> {
     let served = discover(client, Versions::Preferred).await?;
     let own = served.into_iter().filter(|resource| {
-        resource.namespaced && resource.has("deletecollection") && resource.has("list")
+        resource.namespaced
+            && !resource.is_view()
+            && resource.has("deletecollection")
+            && resource.has("list")
     });
     Ok(own.map(|resource| resource.resource).collect())
 }

@@ -34,6 +34,10 @@ const QUALIFIED_WORDS: &str = "must consist of alphanumeric characters, '-', '_'
      start and end with an alphanumeric character";
 const LABEL_VALUE_WORDS: &str = "a valid label must be an empty string or consist of alphanumeric \
      characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+const WILDCARD_WORDS: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a \
+     valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and \
+     end with an alphanumeric character";
+const HTTP_PATH_FMT: &str = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+";
 const CONFIG_KEY_WORDS: &str =
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
 
@@ -118,6 +122,24 @@ pub fn dns1123_subdomain(value: &str) -> Vec<String> {
         ));
     }
     errors
+}
+
+/// What is wrong with `value` as a subdomain whose first label is `*`.
+pub fn wildcard_subdomain(value: &str) -> Vec<String> {
+    if value.strip_prefix("*.").is_some_and(is_subdomain_shape) {
+        return Vec::new();
+    }
+    let fmt = format!(r"\*\.{SUBDOMAIN_FMT}");
+    vec![regex_error(WILDCARD_WORDS, &fmt, &["*.example.com"])]
+}
+
+/// What is wrong with `value` as what follows the domain in `example.com/some/path`.
+pub fn domain_path(value: &str) -> Vec<String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b);
+    if !value.is_empty() && value.bytes().all(fits) {
+        return Vec::new();
+    }
+    vec![regex_error("Invalid path", HTTP_PATH_FMT, &[])]
 }
 
 /// What is wrong with `value` as a search path of DNS: a subdomain that may have underscores.

@@ -43,6 +43,32 @@ pub fn default_row(object: &Object, now: Timestamp) -> Vec<Value> {
     vec![json!(object.name()), age(object, now)]
 }
 
+/// Columns of a kind for which Kubernetes has no printer: the name and when it was made.
+pub const CREATED: &[Column] = &[
+    name_column(),
+    Column::of("date", "Created At", "When the object was created."),
+];
+
+/// The cells of `CREATED`.
+pub fn created_row(object: &Object, _now: Timestamp) -> Vec<Value> {
+    let created = object.str_at(&["metadata", "creationTimestamp"]);
+    vec![json!(object.name()), json!(created)]
+}
+
+/// What a list of texts shows: the first three, and how many more there are.
+pub fn some_of(texts: &[String], none: &str) -> String {
+    const SHOWN: usize = 3;
+    if texts.is_empty() {
+        return none.to_owned();
+    }
+    let shown: Vec<&str> = texts.iter().take(SHOWN).map(String::as_str).collect();
+    let shown = shown.join(",");
+    match texts.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{shown} + {more} more..."),
+        _ => shown,
+    }
+}
+
 /// The cell of an Age column.
 pub fn age(object: &Object, now: Timestamp) -> Value {
     let created = object.str_at(&["metadata", "creationTimestamp"]);

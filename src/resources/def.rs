@@ -184,6 +184,13 @@ impl Column {
         column
     }
 
+    /// A column of another type than string: `integer`, `boolean`, `date`.
+    pub const fn of(kind: &'static str, name: &'static str, description: &'static str) -> Self {
+        let mut column = Self::new(name, description);
+        set(&mut column.kind, text(kind));
+        column
+    }
+
     /// A string column that is shown by `-o wide` only.
     pub const fn wide(name: &'static str, description: &'static str) -> Self {
         Self {
@@ -269,6 +276,40 @@ pub struct Conversion {
     pub from_stored: fn(&mut Object),
 }
 
+/// That a version of a kind is on its way out, in the versions of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// Since when: `1.19`.
+    pub since: Text,
+    /// From when on Kubernetes does not serve it any more; such a row is retired.
+    pub removed: Option<Text>,
+    /// API version and kind that take its place.
+    pub replacement: Option<(Text, Text)>,
+}
+
+impl Deprecation {
+    /// Still served by Kubernetes.
+    pub const fn since(since: &'static str, replacement: (&'static str, &'static str)) -> Self {
+        Self {
+            since: text(since),
+            removed: None,
+            replacement: Some((text(replacement.0), text(replacement.1))),
+        }
+    }
+
+    /// Not served by Kubernetes any more.
+    pub const fn retired(
+        (since, removed): (&'static str, &'static str),
+        replacement: (&'static str, &'static str),
+    ) -> Self {
+        Self {
+            since: text(since),
+            removed: Some(text(removed)),
+            replacement: Some((text(replacement.0), text(replacement.1))),
+        }
+    }
+}
+
 /// A kind.
 #[derive(Clone)]
 pub struct ResourceDef {
@@ -305,6 +346,8 @@ pub struct ResourceDef {
     pub storage_prefix: Text,
     /// Set where the served form is not the stored one.
     pub conversion: Option<Conversion>,
+    /// Set where the version is on its way out; every answer warns of it.
+    pub deprecated: Option<Deprecation>,
     /// The smallest valid object, as JSON.
     pub example: Text,
     /// Shape, descriptions, merge facts and defaults; made at first use.
@@ -342,6 +385,7 @@ impl ResourceDef {
             selectable_fields: Cow::Borrowed(&[]),
             storage_prefix: text(plural),
             conversion: None,
+            deprecated: None,
             example: text("{}"),
             schema,
             strategy,
@@ -408,6 +452,12 @@ impl ResourceDef {
         self
     }
 
+    /// On its way out.
+    pub const fn deprecated(mut self, deprecation: Deprecation) -> Self {
+        set(&mut self.deprecated, Some(deprecation));
+        self
+    }
+
     /// With the smallest valid object, as JSON.
     pub const fn example(mut self, json: &'static str) -> Self {
         set(&mut self.example, text(json));
@@ -449,6 +499,28 @@ impl ResourceDef {
         } else {
             format!("{}/{}", self.group, self.version)
         }
+    }
+
+    /// Whether Kubernetes does not serve the version any more.
+    pub fn is_retired(&self) -> bool {
+        self.deprecated
+            .as_ref()
+            .is_some_and(|d| d.removed.is_some())
+    }
+
+    /// What clients of a version that is on its way out are told.
+    /// Kubernetes: apiserver `endpoints/deprecation` WarningMessage.
+    pub fn deprecation_warning(&self) -> Option<String> {
+        let deprecation = self.deprecated.as_ref()?;
+        let (version, kind, since) = (self.api_version(), &self.kind, &deprecation.since);
+        let mut text = format!("{version} {kind} is deprecated in v{since}+");
+        if let Some(removed) = &deprecation.removed {
+            text.push_str(&format!(", unavailable in v{removed}+"));
+        }
+        if let Some((version, kind)) = &deprecation.replacement {
+            text.push_str(&format!("; use {version} {kind}"));
+        }
+        Some(text)
     }
 
     /// Whether objects live in a namespace.

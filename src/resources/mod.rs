@@ -7,13 +7,20 @@ pub mod authentication;
 pub mod authorization;
 pub mod autoscaling;
 pub mod batch;
+pub mod certificates;
 pub mod columns;
 pub mod coordination;
 pub mod core;
 mod def;
+pub mod discovery;
 pub mod events;
 mod lifecycle;
+pub mod networking;
+pub mod node;
 pub mod openapi;
+pub mod policy;
+pub mod rbac;
+pub mod scheduling;
 pub mod schema;
 mod scheme;
 mod strategy;
@@ -23,8 +30,8 @@ mod tests;
 pub mod validate;
 
 pub use def::{
-    Cells, Column, Conversion, FieldValue, List, ResourceDef, Scope, SelectableField, Subresource,
-    Text, Verb, text,
+    Cells, Column, Conversion, Deprecation, FieldValue, List, ResourceDef, Scope, SelectableField,
+    Subresource, Text, Verb, text,
 };
 pub use lifecycle::DecodedObject;
 pub use schema::{Schema, SchemaSource};
@@ -35,12 +42,15 @@ pub use strategy::{Part, Plain, Strategy};
 pub static BUILTINS: &[&ResourceDef] = &[
     &core::binding::DEF,
     &core::config_map::DEF,
+    &core::endpoints::DEF,
     &core::event::DEF,
+    &core::limit_range::DEF,
     &core::namespace::DEF,
     &core::node::DEF,
     &core::pod::DEF,
     &core::pod_template::DEF,
     &core::replication_controller::DEF,
+    &core::resource_quota::DEF,
     &core::secret::DEF,
     &core::service_account::DEF,
     &core::service::DEF,
@@ -58,5 +68,31 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &authorization::subject_access_review::DEF,
     &batch::cron_job::DEF,
     &batch::job::DEF,
+    &certificates::certificate_signing_request::DEF,
+    &networking::ingress_class::DEF,
+    &networking::ingress::DEF,
+    &networking::ip_address::DEF,
+    &networking::network_policy::DEF,
+    &networking::service_cidr::DEF,
+    &policy::pod_disruption_budget::DEF,
+    &rbac::cluster_role_binding::DEF,
+    &rbac::cluster_role::DEF,
+    &rbac::role_binding::DEF,
+    &rbac::role::DEF,
+    &scheduling::priority_class::DEF,
     &coordination::lease::DEF,
+    &node::runtime_class::DEF,
+    &discovery::endpoint_slice::DEF,
+    // Retired versions stand last, so that a name alone means the version that took their place.
+    &networking::retired_ingress::NETWORKING,
+    &networking::retired_ingress::EXTENSIONS,
 ];
+
+/// The group of the row that stores objects of this kind, where `api_version` is another view of
+/// them: `extensions/v1beta1` Ingress is stored as `networking.k8s.io`. `None`: it is no view.
+pub fn stored_group(api_version: &str, kind: &str) -> Option<&'static str> {
+    let row = BUILTINS
+        .iter()
+        .find(|row| row.kind == kind && row.api_version() == api_version)?;
+    Some(row.conversion.as_ref()?.stored.0)
+}

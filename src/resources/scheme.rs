@@ -57,6 +57,13 @@ impl Scheme {
         }
     }
 
+    /// Without the versions that Kubernetes does not serve any more.
+    #[must_use]
+    pub fn without_retired(mut self) -> Self {
+        self.rows.retain(|row| !row.is_retired());
+        self
+    }
+
     /// All rows, in discovery's order.
     pub fn iter(&self) -> impl Iterator<Item = &DefRef> {
         self.rows.iter()

@@ -380,3 +380,144 @@ fn event_forms_convert_without_loss() {
     (conversion.from_stored)(&mut stored);
     assert_eq!(stored, event);
 }
+
+#[test]
+fn retired_ingresses_are_views_of_the_stored_one() {
+    for def in [
+        &networking::retired_ingress::NETWORKING,
+        &networking::retired_ingress::EXTENSIONS,
+    ] {
+        let body = json!({
+            "apiVersion": def.api_version(),
+            "kind": "Ingress",
+            "metadata": {"name": "x", "namespace": "default"},
+            "spec": {
+                "backend": {"resource": {"kind": "Bucket", "name": "b"}},
+                "rules": [{"host": "a.b", "http": {"paths": [
+                    {"path": "/", "backend": {"serviceName": "s", "servicePort": 80}},
+                    {"pathType": "Exact", "path": "/x", "backend": {"serviceName": "s", "servicePort": "http"}},
+                ]}}],
+                "tls": [{"hosts": ["a.b"], "secretName": "t"}],
+            },
+        });
+        let decoded = def.decode(body).unwrap();
+        assert_eq!(decoded.unknown_fields, Vec::<String>::new());
+        let mut ingress = decoded.object;
+        def.default(&mut ingress);
+        def.prepare_for_create(&mut ingress);
+        assert_eq!(def.validate(&ingress), []);
+        let conversion = def.conversion.unwrap();
+        let mut stored = ingress.clone();
+        (conversion.to_stored)(&mut stored);
+        let spec = stored.get(&["spec"]).unwrap();
+        assert_eq!(spec["defaultBackend"]["resource"]["kind"], "Bucket");
+        let paths = &spec["rules"][0]["http"]["paths"];
+        assert_eq!(
+            paths,
+            &json!([
+                {"pathType": "ImplementationSpecific", "path": "/",
+                 "backend": {"service": {"name": "s", "port": {"number": 80}}}},
+                {"pathType": "Exact", "path": "/x",
+                 "backend": {"service": {"name": "s", "port": {"name": "http"}}}},
+            ])
+        );
+        let owner = &networking::ingress::DEF;
+        let again = owner.decode(stored.clone().into_value()).unwrap();
+        assert!(
+            again.unknown_fields.is_empty(),
+            "{:?}",
+            again.unknown_fields
+        );
+        assert_eq!(owner.validate(&again.object), []);
+        (conversion.from_stored)(&mut stored);
+        assert_eq!(stored, ingress);
+        assert_eq!(
+            stored_group(&def.api_version(), "Ingress"),
+            Some("networking.k8s.io")
+        );
+        let merges = def.schema.get().root().as_struct().unwrap();
+        let spec = merges.field("spec").unwrap().as_struct().unwrap();
+        assert_eq!(
+            spec.field("rules").unwrap().merge.list,
+            Some(schema::ListType::Atomic)
+        );
+    }
+    assert_eq!(
+        networking::retired_ingress::EXTENSIONS
+            .deprecation_warning()
+            .unwrap(),
+        "extensions/v1beta1 Ingress is deprecated in v1.14+, unavailable in v1.22+; use \
+         networking.k8s.io/v1 Ingress"
+    );
+    assert_eq!(
+        core::endpoints::DEF.deprecation_warning().unwrap(),
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+    );
+    let scheme = Scheme::builtin();
+    assert_eq!(scheme.find("ing").unwrap().version, "v1");
+    let scheme = scheme.without_retired();
+    assert!(
+        scheme
+            .resource("extensions", "v1beta1", "ingresses")
+            .is_none()
+    );
+    assert!(scheme.resource("", "v1", "endpoints").is_some());
+}
+
+#[test]
+fn rows_of_networking_show_what_kubectl_shows() {
+    let now = "2024-01-01T00:00:00Z".parse().unwrap();
+    let row = |def: &ResourceDef, body: Value| {
+        let object = def.decode(body).unwrap().object;
+        let row = def.row(&object, now);
+        let texts: Vec<&str> = row.iter().filter_map(Value::as_str).collect();
+        texts.join("|")
+    };
+    let rules = json!([{"host": "a"}, {"host": "b"}, {"host": "c"}, {}, {"host": "d"}]);
+    assert_eq!(
+        row(
+            &networking::ingress::DEF,
+            json!({"metadata": {"name": "i"}, "spec": {"rules": rules, "tls": [{}]},
+                "status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}, {"hostname": "h"}]}}})
+        ),
+        "i|<none>|a,b,c + 2 more...|1.2.3.4,h|80, 443|<unknown>"
+    );
+    assert_eq!(
+        row(
+            &networking::ingress_class::DEF,
+            json!({"metadata": {"name": "i"}, "spec": {"controller": "a/b",
+                "parameters": {"apiGroup": "g", "kind": "K", "name": "n"}}})
+        ),
+        "i|a/b|K.g/n|<unknown>"
+    );
+    assert_eq!(
+        row(
+            &networking::network_policy::DEF,
+            json!({"metadata": {"name": "n"}, "spec": {"podSelector": {"matchLabels": {"b": "c"},
+                "matchExpressions": [{"key": "a", "operator": "In", "values": ["y", "x"]}]}}})
+        ),
+        "n|a in (x,y),b=c|<unknown>"
+    );
+    let parent = json!({"resource": "services", "namespace": "default", "name": "k"});
+    assert_eq!(
+        row(
+            &networking::ip_address::DEF,
+            json!({"metadata": {"name": "10.0.0.1"}, "spec": {"parentRef": parent}})
+        ),
+        "10.0.0.1|services/default/k"
+    );
+    let quota = json!({"metadata": {"name": "q"}, "status": {
+        "hard": {"pods": "2", "limits.cpu": "1", "services": "3"}, "used": {"pods": "1"}}});
+    assert_eq!(
+        row(&core::resource_quota::DEF, quota),
+        "q|pods: 1/2, services: 0/3|limits.cpu: 0/1|<unknown>"
+    );
+    let subset = json!({"addresses": [{"ip": "10.0.0.1"}, {"ip": "::1"}], "ports": [{"port": 1}, {"port": 2}]});
+    assert_eq!(
+        row(
+            &core::endpoints::DEF,
+            json!({"metadata": {"name": "e"}, "subsets": [subset]})
+        ),
+        "e|10.0.0.1:1,[::1]:1,10.0.0.1:2 + 1 more...|<unknown>"
+    );
+}

@@ -90,9 +90,13 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
         ..FabricConfig::default()
     });
     fabric.register(&ground.metrics);
+    let mut scheme = Scheme::builtin();
+    if ground.config.hide_retired_apis {
+        scheme = scheme.without_retired();
+    }
     let api = ApiServer::start(ApiConfig {
         store: ground.kept.store.clone(),
-        scheme: Arc::new(Scheme::builtin()),
+        scheme: Arc::new(scheme),
         dialer: fabric.clone(),
         nodes: nodes.clone(),
         clock: ground.clock.clone(),

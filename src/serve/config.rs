@@ -54,6 +54,8 @@ pub struct ServeConfig {
     pub nodes: usize,
     /// Their size.
     pub node_shape: NodeShape,
+    /// Serve no versions that Kubernetes has retired (extensions/v1beta1 Ingress and the like).
+    pub hide_retired_apis: bool,
     /// What guests may reach outside the cluster, as `--egress` takes it.
     pub egress: Vec<String>,
     /// Where compiled code is kept; `None` is in the data directory, or nowhere without one.
@@ -70,6 +72,7 @@ impl Default for ServeConfig {
             kubeconfig: None,
             nodes: 1,
             node_shape: NodeShape::default(),
+            hide_retired_apis: false,
             egress: Vec::new(),
             compile_cache: None,
             mock_runtime: false,

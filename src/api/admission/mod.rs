@@ -2,6 +2,7 @@
 //! their order stand in [`PLUGINS`]; all of them may change the object first, then all may refuse it.
 //! A plugin is one file and one line. Must not write.
 
+mod certificate_signing_request;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod priority;
@@ -11,6 +12,7 @@ use crate::api::authentication::UserInfo;
 use crate::api::registry::Registry;
 use crate::api::verbs::Target;
 use crate::meta::{ApiError, Object};
+use jiff::Timestamp;
 
 /// What is being done to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,10 @@ pub(crate) enum Operation {
 /// What a plugin may look at beside the object.
 pub(crate) struct Request<'a> {
     pub(crate) registry: &'a Registry,
-    #[allow(dead_code, reason = "plugins that ask who does it come with RBAC")]
     pub(crate) user: &'a UserInfo,
     pub(crate) target: &'a Target,
     pub(crate) operation: Operation,
+    pub(crate) now: Timestamp,
     #[allow(
         dead_code,
         reason = "plugins with effects of their own come with quota"
@@ -73,6 +75,7 @@ static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &service_account::ServiceAccount,
     &priority::Priority,
+    &certificate_signing_request::CertificateSigningRequest,
     &default_toleration_seconds::DefaultTolerationSeconds,
 ];
 

@@ -104,6 +104,7 @@ pub(crate) async fn delete_one(
             user: &context.user,
             target,
             operation: Operation::Delete,
+            now: server.clock.now(),
             dry_run: options.dry_run,
         };
         admission::validate(&request, &old, Some(&old))?;

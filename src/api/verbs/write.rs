@@ -307,6 +307,7 @@ impl Change<'_> {
             user: &self.context.user,
             target: self.target,
             operation,
+            now: self.server.clock.now(),
             dry_run: self.options.dry_run,
         }
     }

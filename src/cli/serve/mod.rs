@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// Where compiled code is kept; it may be shared by several servers of one user
     #[arg(long, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
+    /// Do not serve the versions that Kubernetes has retired, such as extensions/v1beta1 Ingress
+    #[arg(long)]
+    hide_retired_apis: bool,
     /// Run containers by the mock runtime, which does what annotations say
     #[arg(long)]
     mock_runtime: bool,
@@ -197,6 +200,7 @@ fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
             memory_bytes: args.node_memory.unwrap_or(machine.memory_bytes),
             pods: args.node_pods,
         },
+        hide_retired_apis: args.hide_retired_apis,
         egress: args.egress.clone(),
         compile_cache: args.compile_cache.clone(),
         mock_runtime: args.mock_runtime,

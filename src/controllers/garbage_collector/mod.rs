@@ -14,6 +14,7 @@ use crate::client::{
 };
 use crate::controllers::def::Context;
 use crate::meta::Object;
+use crate::resources::stored_group;
 use crate::stdx::{Backoff, Shutdown};
 use graph::{Followed, Graph, Node, Owner};
 use parking_lot::Mutex;
@@ -94,6 +95,7 @@ impl Collector {
         };
         let collectable = served.into_iter().filter(|served| {
             served.resource.resource != "events"
+                && !served.is_view()
                 && ["list", "watch", "delete"].map(|v| served.has(v)) == [true; 3]
         });
         collectable
@@ -171,6 +173,7 @@ impl Collector {
         let followed = self.followed.get().into_iter().flatten();
         let mut kinds = followed.map(|(served, _)| served);
         let (group, _) = owner.api_version.rsplit_once('/').unwrap_or_default();
+        let group = stored_group(&owner.api_version, &owner.kind).unwrap_or(group);
         let served =
             kinds.find(|served| served.kind == owner.kind && served.resource.group == group);
         let Some(served) = served else {

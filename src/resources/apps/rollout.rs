@@ -5,38 +5,9 @@ use crate::meta::Object;
 use crate::resources::validate::{At, Errors};
 use serde_json::Value;
 
-const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' \
-                       (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
-
-/// Checks a number or a percentage that is not negative.
-pub(super) fn amount(at: &At<'_, '_>, errors: &mut Errors) {
-    match at.value {
-        Value::String(text) if percent(text).is_none() => errors.invalid(at, PERCENT),
-        _ => errors.not_negative(at),
-    }
-}
-
-/// Checks that a percentage is of something that is there.
-pub(super) fn at_most_all(at: &At<'_, '_>, errors: &mut Errors) {
-    if percent(at.str()).is_some_and(|percent| percent > 100) {
-        errors.invalid(at, "must not be greater than 100%");
-    }
-}
-
-/// The number of a number or of a percentage; 0 for neither.
-pub(super) fn number(at: &At<'_, '_>) -> u64 {
-    match at.value {
-        Value::String(text) => percent(text).unwrap_or(0),
-        _ => at.number().unsigned_abs(),
-    }
-}
-
-fn percent(text: &str) -> Option<u64> {
-    let digits = text.strip_suffix('%')?;
-    let all = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    // What is beyond any number is beyond all limits, too.
-    all.then(|| digits.parse().unwrap_or(u64::MAX))
-}
+pub(super) use crate::resources::validate::int_or_percent::{
+    at_most_all, not_negative as amount, number,
+};
 
 /// Checks that counts of the status are not negative.
 pub(super) fn counts(status: &At<'_, '_>, fields: &[&str], errors: &mut Errors) {

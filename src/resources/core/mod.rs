@@ -2,12 +2,15 @@
 
 pub mod binding;
 pub mod config_map;
+pub mod endpoints;
 pub mod event;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod pod_template;
 pub mod replication_controller;
+pub mod resource_quota;
 pub mod secret;
 pub mod service;
 pub mod service_account;

@@ -63,11 +63,18 @@ fn case_object(case: &Value) -> Value {
 
 fn case_errors(case: &Value) -> Vec<String> {
     let kind = case["kind"].as_str().unwrap();
-    let def = match kind.strip_prefix("events.k8s.io/") {
-        Some(_) => &crate::resources::events::event::DEF,
+    let def = match kind.split_once('/') {
+        Some((group, kind)) => *BUILTINS
+            .iter()
+            .find(|def| def.kind == kind && def.group == group)
+            .unwrap(),
         None => def(kind),
     };
-    let body = case_object(case);
+    let mut body = case_object(case);
+    if let Some(over) = case.get("example") {
+        body = serde_json::from_str(&def.example).unwrap();
+        json_patch::merge(&mut body, over);
+    }
     let mut object = def.decode(body.clone()).unwrap().object;
     def.default(&mut object);
     def.prepare_for_create(&mut object);

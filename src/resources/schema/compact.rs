@@ -5,7 +5,7 @@ use super::facts;
 use super::node::{Form, ListType, Merge, Node, Raw, Shape, Struct, StructRef};
 use parking_lot::Mutex;
 use schemars::SchemaGenerator;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +20,26 @@ pub(super) fn builtin(generate: fn(&mut SchemaGenerator) -> schemars::Schema) ->
     let mut generator = SchemaGenerator::default();
     let root = Value::from(generate(&mut generator));
     let definitions = generator.take_definitions(true);
+    known(definitions, &root)
+}
+
+/// The shape of a kind that is written down; `base` makes the types that it refers to known.
+pub(super) fn written(
+    base: fn(&mut SchemaGenerator) -> schemars::Schema,
+    package: &str,
+    kind: &str,
+    text: &str,
+) -> Node {
+    builtin(base);
+    let package = format!("{package}.");
+    let definitions = serde_json::from_str(&text.replace("~.", &package));
+    let root = json!({ "$ref": format!("{DEFINITIONS}{package}{kind}") });
+    // What is no JSON would be a kind without fields; a test asks every row for its own.
+    known(definitions.unwrap_or_default(), &root)
+}
+
+/// Adds types to those that are known already; answers the node of `root`.
+fn known(definitions: Map<String, Value>, root: &Value) -> Node {
     let mut types = TYPES.lock();
     let fresh: Vec<(String, Value)> = definitions
         .into_iter()
@@ -36,7 +56,7 @@ pub(super) fn builtin(generate: fn(&mut SchemaGenerator) -> schemars::Schema) ->
             let _ = named.body.set(compact.structure(name, schema));
         }
     }
-    compact.node(&root)
+    compact.node(root)
 }
 
 /// The shape of a custom resource, from a structural schema.

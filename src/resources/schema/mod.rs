@@ -18,7 +18,16 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone)]
 pub struct SchemaSource {
     generate: Option<fn(&mut SchemaGenerator) -> schemars::Schema>,
+    written: Option<Written>,
     made: OnceLock<Arc<Schema>>,
+}
+
+/// A schema that is written down as JSON.
+#[derive(Clone, Copy)]
+struct Written {
+    package: &'static str,
+    kind: &'static str,
+    text: &'static str,
 }
 
 impl SchemaSource {
@@ -26,6 +35,26 @@ impl SchemaSource {
     pub const fn of<T: JsonSchema>() -> Self {
         Self {
             generate: Some(generate::<T>),
+            written: None,
+            made: OnceLock::new(),
+        }
+    }
+
+    /// The schema of a kind that k8s-openapi does not have, written as JSON: an object of types by
+    /// name, where `~.` stands for `package` (`io.k8s.api.extensions.v1beta1.`). What they refer to
+    /// beside each other (`#/$defs/<full name>`) must be found in `Base`, a type of k8s-openapi.
+    pub const fn written<Base: JsonSchema>(
+        package: &'static str,
+        kind: &'static str,
+        text: &'static str,
+    ) -> Self {
+        Self {
+            generate: Some(generate::<Base>),
+            written: Some(Written {
+                package,
+                kind,
+                text,
+            }),
             made: OnceLock::new(),
         }
     }
@@ -34,6 +63,7 @@ impl SchemaSource {
     pub fn ready(schema: Arc<Schema>) -> Self {
         Self {
             generate: None,
+            written: None,
             made: OnceLock::from(schema),
         }
     }
@@ -41,12 +71,16 @@ impl SchemaSource {
     /// The schema, made now if nobody has asked before.
     pub fn get(&self) -> &Arc<Schema> {
         self.made.get_or_init(|| {
-            Arc::new(match self.generate {
-                Some(generate) => Schema {
+            Arc::new(match (self.generate, self.written) {
+                (Some(generate), None) => Schema {
                     root: compact::builtin(generate),
                     builtin: true,
                 },
-                None => Schema::structural(&Value::Null),
+                (Some(base), Some(written)) => Schema {
+                    root: compact::written(base, written.package, written.kind, written.text),
+                    builtin: true,
+                },
+                (None, _) => Schema::structural(&Value::Null),
             })
         })
     }

@@ -2,6 +2,8 @@
 //! know kinds.
 
 pub mod at;
+pub mod int_or_percent;
+pub mod ip;
 pub mod metadata;
 pub mod selector;
 

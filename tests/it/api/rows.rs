@@ -28,7 +28,12 @@ fn path(def: &ResourceDef) -> String {
 }
 
 fn row_name(def: &ResourceDef) -> String {
-    format!("row-{}-{}", def.singular, def.group.replace('.', "-"))
+    // The names of some say what they are.
+    if def.kind == "IPAddress" {
+        return "192.0.2.9".to_owned();
+    }
+    let group = def.group.replace('.', "-");
+    format!("row-{}-{}-{group}", def.singular, def.version)
         .trim_end_matches('-')
         .to_owned()
 }

@@ -159,20 +159,41 @@ fn amount(at: &At<'_, '_>, name: &str, value: &Value, level: Level, errors: &mut
     }
 }
 
-fn resource_name(at: &At<'_, '_>, name: &str, level: Level, errors: &mut Errors) {
+/// Checks that a resource's name is one of Kubernetes' or has a domain; answers whether it is fine.
+pub(crate) fn known_name(at: &At<'_, '_>, name: &str, errors: &mut Errors) -> bool {
     let wrong = names::qualified_name(name);
-    let is_plain = !name.contains('/');
     let mut fine = wrong.is_empty();
     for detail in wrong {
         errors.invalid_as(at, name, detail);
     }
-    let huge = name.starts_with(HUGE);
-    let standard = STANDARD.contains(&name) || huge || name.starts_with("requests.hugepages-");
-    if fine && is_plain && !standard {
+    if fine && !name.contains('/') && !is_standard(name) {
         fine = false;
         let detail = "must be a standard resource type or fully qualified";
         errors.invalid_as(at, name, detail);
     }
+    fine
+}
+
+/// Whether a name without a domain is one that Kubernetes knows.
+pub(crate) fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || name.starts_with(HUGE) || name.starts_with("requests.hugepages-")
+}
+
+/// Checks the name of a resource that a container may ask for.
+pub(crate) fn container_name(at: &At<'_, '_>, name: &str, errors: &mut Errors) {
+    resource_name(at, name, Level::Container, errors);
+}
+
+/// Checks amounts that stand alone, as those of a container's limits.
+pub(crate) fn limits(resources: &At<'_, '_>, errors: &mut Errors) {
+    let none = At::root(&Value::Null, "");
+    validate(resources, &none, Level::Container, errors);
+}
+
+fn resource_name(at: &At<'_, '_>, name: &str, level: Level, errors: &mut Errors) {
+    let is_plain = !name.contains('/');
+    let fine = known_name(at, name, errors);
+    let huge = name.starts_with(HUGE);
     match level {
         Level::Pod if fine && !huge && !OF_PODS.contains(&name) => {
             errors
@@ -195,14 +216,14 @@ fn is_native(name: &str) -> bool {
 }
 
 /// A resource of another domain: counted one by one.
-fn is_extended(name: &str) -> bool {
+pub(crate) fn is_extended(name: &str) -> bool {
     !is_native(name)
         && !name.starts_with("requests.")
         && names::qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 /// Resources of other domains, and huge pages, are counted one by one: limit and request agree.
-fn is_overcommitable(name: &str) -> bool {
+pub(crate) fn is_overcommitable(name: &str) -> bool {
     is_native(name) && !name.starts_with(HUGE)
 }
 

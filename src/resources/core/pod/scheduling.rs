@@ -167,7 +167,7 @@ fn keys_of_selector(
 }
 
 /// Checks `tolerations`.
-pub(super) fn tolerations(list: &At<'_, '_>, errors: &mut Errors) {
+pub(crate) fn tolerations(list: &At<'_, '_>, errors: &mut Errors) {
     for toleration in list.items() {
         let (key, operator) = (toleration.field("key"), toleration.field("operator"));
         if !key.str().is_empty() {
