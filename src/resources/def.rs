@@ -177,6 +177,13 @@ impl Column {
         column
     }
 
+    /// A column of names that is always shown.
+    pub const fn named(name: &'static str, description: &'static str) -> Self {
+        let mut column = Self::new(name, description);
+        set(&mut column.format, text("name"));
+        column
+    }
+
     /// The column with the object's name, shown by `-o wide` only.
     pub const fn wide_name(name: &'static str, description: &'static str) -> Self {
         let mut column = Self::wide(name, description);

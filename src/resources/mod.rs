@@ -2,6 +2,7 @@
 //! one file with one `pub static DEF: ResourceDef` and one line in `BUILTINS`. Built-in and custom
 //! resources are rows of the same type. Must never do I/O or know HTTP.
 
+pub mod admissionregistration;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
@@ -23,6 +24,7 @@ pub mod rbac;
 pub mod scheduling;
 pub mod schema;
 mod scheme;
+pub mod storage;
 mod strategy;
 pub mod template;
 #[cfg(test)]
@@ -47,6 +49,8 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &core::limit_range::DEF,
     &core::namespace::DEF,
     &core::node::DEF,
+    &core::persistent_volume_claim::DEF,
+    &core::persistent_volume::DEF,
     &core::pod::DEF,
     &core::pod_template::DEF,
     &core::replication_controller::DEF,
@@ -66,6 +70,8 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &authorization::self_subject_access_review::DEF,
     &authorization::self_subject_rules_review::DEF,
     &authorization::subject_access_review::DEF,
+    &autoscaling::horizontal_pod_autoscaler::DEF,
+    &autoscaling::v1::DEF,
     &batch::cron_job::DEF,
     &batch::job::DEF,
     &certificates::certificate_signing_request::DEF,
@@ -80,6 +86,18 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &rbac::role_binding::DEF,
     &rbac::role::DEF,
     &scheduling::priority_class::DEF,
+    &storage::csi_driver::DEF,
+    &storage::csi_node::DEF,
+    &storage::csi_storage_capacity::DEF,
+    &storage::storage_class::DEF,
+    &storage::volume_attachment::DEF,
+    &storage::volume_attributes_class::DEF,
+    &admissionregistration::mutating_admission_policy::DEF,
+    &admissionregistration::mutating_admission_policy_binding::DEF,
+    &admissionregistration::mutating_webhook_configuration::DEF,
+    &admissionregistration::validating_admission_policy::DEF,
+    &admissionregistration::validating_admission_policy_binding::DEF,
+    &admissionregistration::validating_webhook_configuration::DEF,
     &coordination::lease::DEF,
     &node::runtime_class::DEF,
     &discovery::endpoint_slice::DEF,

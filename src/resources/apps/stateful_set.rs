@@ -4,6 +4,7 @@
 use super::rollout;
 use crate::meta::{FieldError, Object, names};
 use crate::resources::columns;
+use crate::resources::core::persistent_volume_claim;
 use crate::resources::core::pod::defaults::{child, objects, set, set_null};
 use crate::resources::def::{Column, PART_VERBS, ResourceDef, SCALE, Subresource, text};
 use crate::resources::schema::SchemaSource;
@@ -99,12 +100,7 @@ impl Strategy for StatefulSetStrategy {
         for claim in objects(spec, "volumeClaimTemplates") {
             claim.insert("apiVersion".to_owned(), json!("v1"));
             claim.insert("kind".to_owned(), json!("PersistentVolumeClaim"));
-            if let Some(status) = child(claim, "status") {
-                set(status, "phase", json!("Pending"));
-            }
-            if let Some(spec) = child(claim, "spec") {
-                set(spec, "volumeMode", json!("Filesystem"));
-            }
+            persistent_volume_claim::default_claim(claim);
         }
     }
 

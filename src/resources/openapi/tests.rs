@@ -22,7 +22,7 @@ fn references(value: &Value, found: &mut Vec<String>) {
 fn assert_closed(document: &Value) {
     let mut found = Vec::new();
     references(document, &mut found);
-    assert!(found.len() > 30);
+    assert!(!found.is_empty());
     for reference in found {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(

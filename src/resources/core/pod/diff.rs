@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const LINES_MAX: usize = 20;
 
 /// `- path: old` and `+ path: new`, a line for each place.
-pub(super) fn of(old: &Value, new: &Value) -> String {
+pub(crate) fn of(old: &Value, new: &Value) -> String {
     let mut lines = Vec::new();
     walk("", old, new, &mut lines);
     let more = lines.len().saturating_sub(LINES_MAX);

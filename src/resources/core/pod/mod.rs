@@ -22,8 +22,10 @@ mod update;
 mod volumes;
 mod warnings;
 
+pub(crate) use diff::of as diff_of;
 pub(crate) use probes::port as validate_port;
 pub use qos::qos_class;
+pub(crate) use scheduling::node_selector as validate_node_selector;
 pub(crate) use spec::validate as validate_spec;
 pub(crate) use warnings::of as warnings_of;
 
