@@ -111,10 +111,10 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Reads the store and is ready to answer. Makes the namespaces that every cluster has.
+    /// Reads the store and is ready to answer. Makes what every cluster has.
     pub async fn start(config: ApiConfig) -> Result<Arc<Self>, StoreError> {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
-        bootstrap::namespaces(&registry, &config.clock).await?;
+        bootstrap::objects(&registry, &config.clock).await?;
         Ok(Arc::new(Self {
             authorizer: authorization::standard(registry.cache.clone()),
             metrics: metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store),

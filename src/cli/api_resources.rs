@@ -32,11 +32,8 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
     if !args.no_headers {
         text.push_str("NAME\tSHORTNAMES\tAPIVERSION\tNAMESPACED\tKIND\n");
     }
-    let mut rows: Vec<_> = discovery
-        .all()
-        .iter()
-        .filter(|row| args.shows(row))
-        .collect();
+    let mut rows = discovery.preferred();
+    rows.retain(|row| args.shows(row));
     // Kubernetes: by group, then by name.
     rows.sort_by_key(|row| (&row.resource.group, &row.resource.resource));
     if let Some(form) = args.output.as_deref().filter(|form| *form != "wide") {

@@ -3,6 +3,7 @@
 use crate::cli::context::CliError;
 use crate::client::{Client, ClientError, Versions, discover};
 use serde_json::Value;
+use std::collections::HashSet;
 
 pub(crate) use crate::client::ApiResource;
 
@@ -44,9 +45,12 @@ impl Discovery {
         Ok(Self { resources })
     }
 
-    /// All rows.
-    pub(crate) fn all(&self) -> &[ApiResource] {
-        &self.resources
+    /// Each resource of a group once, in the version that the server prefers of those that have it.
+    pub(crate) fn preferred(&self) -> Vec<&ApiResource> {
+        let mut seen = HashSet::new();
+        let rows = self.resources.iter();
+        rows.filter(|row| seen.insert((&row.resource.group, &row.resource.resource)))
+            .collect()
     }
 
     /// The resource of a manifest's kind.
@@ -79,8 +83,8 @@ impl Discovery {
             return Ok(vec![row]);
         }
         let of_category: Vec<&ApiResource> = self
-            .resources
-            .iter()
+            .preferred()
+            .into_iter()
             .filter(|row| row.categories.contains(&lower))
             .collect();
         if of_category.is_empty() {

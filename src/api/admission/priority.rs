@@ -1,16 +1,16 @@
-//! A pod's priority class becomes a number. PriorityClasses are not kinds of this server yet, so the
-//! two that every cluster has are known here, and another name is refused.
+//! A pod's priority class becomes a number, and only one class is every other pod's.
 //! Kubernetes: admission plugin Priority.
 
 use super::{Operation, Plugin, Request};
+use crate::api::registry::served;
 use crate::meta::{ApiError, Object};
-use serde_json::json;
+use crate::resources::DefRef;
+use serde_json::{Value, json};
 
-/// Kubernetes' own classes.
-const SYSTEM_CLASSES: &[(&str, i64)] = &[
-    ("system-cluster-critical", 2_000_000_000),
-    ("system-node-critical", 2_000_001_000),
-];
+const GROUP: &str = "scheduling.k8s.io";
+const RESOURCE: &str = "priorityclasses";
+const NUMBER_GIVEN: &str = "the integer value of priority must not be provided in pod spec; \
+     priority admission controller computed the value from the given PriorityClass name";
 
 pub(super) struct Priority;
 
@@ -42,31 +42,110 @@ impl Plugin for Priority {
         if request.operation != Operation::Create {
             return Ok(());
         }
-        let class = pod.str_at(&["spec", "priorityClassName"]).to_owned();
-        let forbidden = |why: &str| {
-            let of = request.target.def.group_resource();
-            Err(ApiError::forbidden(&of, pod.name(), why))
-        };
-        let priority = match SYSTEM_CLASSES.iter().find(|(name, _)| *name == class) {
-            Some((_, priority)) => *priority,
-            None if class.is_empty() => 0,
-            None => {
-                return forbidden(&format!("no PriorityClass with name {class} was found"));
-            }
-        };
-        let asked = pod
-            .get(&["spec", "priority"])
-            .and_then(serde_json::Value::as_i64);
-        if asked.is_some_and(|asked| asked != priority) {
-            return forbidden(
-                "the integer value of priority must not be provided in pod spec; priority \
-                 admission controller computed the value from the given PriorityClass name",
-            );
-        }
-        pod.set(&["spec", "priority"], json!(priority));
-        if pod.get(&["spec", "preemptionPolicy"]).is_none() {
-            pod.set(&["spec", "preemptionPolicy"], json!("PreemptLowerPriority"));
-        }
-        Ok(())
+        fill_in(request, pod)
     }
+
+    fn validate(
+        &self,
+        request: &Request<'_>,
+        class: &Object,
+        _old: Option<&Object>,
+    ) -> Result<(), ApiError> {
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        if !writes || !request.is_main(GROUP, RESOURCE) || !is_default(class) {
+            return Ok(());
+        }
+        match default_class(request)? {
+            Some(other) if other.name() != class.name() => {
+                let why = format!(
+                    "PriorityClass {} is already marked as default. Only one default can exist",
+                    other.name()
+                );
+                forbidden(request, class, &why)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gives a new pod the number of its class.
+fn fill_in(request: &Request<'_>, pod: &mut Object) -> Result<(), ApiError> {
+    let name = pod.str_at(&["spec", "priorityClassName"]).to_owned();
+    let class = match name.as_str() {
+        "" => default_class(request)?,
+        name => {
+            let Some(class) = find_class(request, name)? else {
+                let why = format!("no PriorityClass with name {name} was found");
+                return forbidden(request, pod, &why);
+            };
+            Some(class)
+        }
+    };
+    let number = |class: &Object| class.get(&["value"]).and_then(Value::as_i64);
+    let priority = class.as_ref().and_then(number).unwrap_or(0);
+    let asked = pod.get(&["spec", "priority"]).and_then(Value::as_i64);
+    if asked.is_some_and(|asked| asked != priority) {
+        return forbidden(request, pod, NUMBER_GIVEN);
+    }
+    let policy = class
+        .as_ref()
+        .map(|class| class.str_at(&["preemptionPolicy"]));
+    let policy = policy.filter(|policy| !policy.is_empty());
+    let policy = policy.unwrap_or("PreemptLowerPriority");
+    let given = pod.str_at(&["spec", "preemptionPolicy"]);
+    if !given.is_empty() && given != policy {
+        let why = format!(
+            "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; \
+             priority admission controller computed {policy} from the given PriorityClass name"
+        );
+        return forbidden(request, pod, &why);
+    }
+    pod.set(&["spec", "priority"], json!(priority));
+    pod.set(&["spec", "preemptionPolicy"], json!(policy));
+    if let Some(class) = class.filter(|_| name.is_empty()) {
+        pod.set(&["spec", "priorityClassName"], json!(class.name()));
+    }
+    Ok(())
+}
+
+fn forbidden(request: &Request<'_>, object: &Object, why: &str) -> Result<(), ApiError> {
+    let of = request.target.def.group_resource();
+    Err(ApiError::forbidden(&of, object.name(), why))
+}
+
+fn classes<'a>(request: &Request<'a>) -> Option<&'a DefRef> {
+    request.registry.scheme.resource(GROUP, "v1", RESOURCE)
+}
+
+fn find_class(request: &Request<'_>, name: &str) -> Result<Option<Object>, ApiError> {
+    let Some(def) = classes(request) else {
+        return Ok(None);
+    };
+    let found = request.registry.find(def, "", name)?;
+    Ok(found.map(|(class, _)| class))
+}
+
+/// The class of pods that name none: of several, which a race may have made, the least.
+fn default_class(request: &Request<'_>) -> Result<Option<Object>, ApiError> {
+    let Some(def) = classes(request) else {
+        return Ok(None);
+    };
+    let registry = request.registry;
+    let now = registry.cache.snapshot(&*registry.kind(def)?);
+    let mut found: Option<Object> = None;
+    for cached in now.objects.values() {
+        let class = served(def, cached)?;
+        let value = |class: &Object| class.get(&["value"]).and_then(Value::as_i64);
+        let is_less = found
+            .as_ref()
+            .is_none_or(|least| value(&class) < value(least));
+        if is_default(&class) && is_less {
+            found = Some(class);
+        }
+    }
+    Ok(found)
+}
+
+fn is_default(class: &Object) -> bool {
+    class.get(&["globalDefault"]) == Some(&Value::Bool(true))
 }

@@ -161,6 +161,38 @@ async fn pods_get_their_admission_defaults() {
 }
 
 #[tokio::test]
+async fn a_priority_class_becomes_a_number() {
+    let cluster = Cluster::start().await;
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str, spec: serde_json::Value| {
+        let mut pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        json_patch::merge(&mut pod["spec"], &spec);
+        pod
+    };
+    let class = json!({"metadata": {"name": "low"}, "value": -5, "globalDefault": true, "preemptionPolicy": "Never"});
+    cluster.post(classes, &class).await.expect(201);
+    let made = cluster.post(pods, &pod("a", json!({}))).await.expect(201);
+    assert_eq!(made["spec"]["priority"], -5);
+    assert_eq!(made["spec"]["priorityClassName"], "low");
+    assert_eq!(made["spec"]["preemptionPolicy"], "Never");
+    let system = json!({"priorityClassName": "system-node-critical"});
+    let made = cluster.post(pods, &pod("b", system)).await.expect(201);
+    assert_eq!(made["spec"]["priority"], 2_000_001_000);
+    let nobody = json!({"priorityClassName": "nobody"});
+    assert_eq!(
+        cluster.post(pods, &pod("c", nobody)).await.message(403),
+        "pods \"c\" is forbidden: no PriorityClass with name nobody was found"
+    );
+    let second = json!({"metadata": {"name": "other"}, "value": 1, "globalDefault": true});
+    assert_eq!(
+        cluster.post(classes, &second).await.message(403),
+        "priorityclasses.scheduling.k8s.io \"other\" is forbidden: PriorityClass low is already \
+         marked as default. Only one default can exist"
+    );
+}
+
+#[tokio::test]
 async fn preconditions_of_a_delete_are_kept() {
     let cluster = Cluster::start().await;
     cluster.config_map("x", "1").await;
