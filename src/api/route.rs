@@ -101,6 +101,9 @@ async fn main(
     }
     let named = !target.name.is_empty();
     match context.info.verb.as_str() {
+        "get" | "list" if target.def.storage_prefix.is_empty() => {
+            subresources::read(server, context, target)
+        }
         "get" => verbs::get::get(server, context, target),
         "list" => verbs::list::list(server, context, target),
         "watch" => verbs::watch::watch(server, context, target),

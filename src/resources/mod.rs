@@ -43,6 +43,7 @@ pub use strategy::{Part, Plain, Strategy};
 /// The table, in discovery's order.
 pub static BUILTINS: &[&ResourceDef] = &[
     &core::binding::DEF,
+    &core::component_status::DEF,
     &core::config_map::DEF,
     &core::endpoints::DEF,
     &core::event::DEF,

@@ -2,6 +2,7 @@
 //! each; the table of them is [`serve`]. Must not know how a path was matched.
 
 mod binding;
+mod component_status;
 mod eviction;
 mod log;
 mod node_proxy;
@@ -51,6 +52,18 @@ pub(crate) async fn create(
         review if reviews::is_review(review) => {
             reviews::review(server, context, target, request).await
         }
+        _ => Err(not_allowed()),
+    }
+}
+
+/// Serves the get or the list of a kind that is not stored.
+pub(crate) fn read(
+    server: &ApiServer,
+    context: &Context,
+    target: &Target,
+) -> Result<Response<Body>, ApiError> {
+    match target.def.plural.as_ref() {
+        "componentstatuses" => component_status::read(server, context, target),
         _ => Err(not_allowed()),
     }
 }

@@ -119,3 +119,42 @@ async fn one_is_told_who_one_is_and_whose_a_token_is() {
         "token is required for TokenReview in authentication"
     );
 }
+
+#[tokio::test]
+async fn the_control_plane_says_how_it_is() {
+    let cluster = Cluster::start().await;
+    let uri = "/api/v1/componentstatuses";
+    let told = cluster.get(uri).await;
+    let warnings = told.warnings();
+    assert_eq!(
+        warnings,
+        ["299 - \"v1 ComponentStatus is deprecated in v1.19+\""]
+    );
+    let told = told.expect(200);
+    assert_eq!(told["kind"], "ComponentStatusList");
+    let names: Vec<&Value> = told["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| &i["metadata"]["name"])
+        .collect();
+    assert_eq!(names, ["controller-manager", "scheduler", "etcd-0"]);
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let one = cluster
+        .get_as(&format!("{uri}/etcd-0"), table)
+        .await
+        .expect(200);
+    assert_eq!(
+        one["rows"][0]["cells"],
+        json!(["etcd-0", "Healthy", "ok", ""])
+    );
+    let some = cluster
+        .get(&format!("{uri}?fieldSelector=metadata.name%3Dscheduler"))
+        .await;
+    assert_eq!(some.expect(200)["items"].as_array().unwrap().len(), 1);
+    cluster.get(&format!("{uri}/none")).await.expect(404);
+    cluster
+        .post(uri, &json!({"metadata": {"name": "x"}}))
+        .await
+        .expect(405);
+}
