@@ -3,6 +3,8 @@
 //! resources are rows of the same type. Must never do I/O or know HTTP.
 
 pub mod admissionregistration;
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
@@ -15,12 +17,14 @@ pub mod core;
 mod def;
 pub mod discovery;
 pub mod events;
+pub mod flowcontrol;
 mod lifecycle;
 pub mod networking;
 pub mod node;
 pub mod openapi;
 pub mod policy;
 pub mod rbac;
+pub mod resource;
 pub mod scheduling;
 pub mod schema;
 mod scheme;
@@ -60,6 +64,7 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &core::service_account::DEF,
     &core::service::DEF,
     &events::event::DEF,
+    &apiregistration::api_service::DEF,
     &apps::controller_revision::DEF,
     &apps::daemon_set::DEF,
     &apps::deployment::DEF,
@@ -99,12 +104,20 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &admissionregistration::validating_admission_policy::DEF,
     &admissionregistration::validating_admission_policy_binding::DEF,
     &admissionregistration::validating_webhook_configuration::DEF,
+    &apiextensions::custom_resource_definition::DEF,
     &coordination::lease::DEF,
     &node::runtime_class::DEF,
     &discovery::endpoint_slice::DEF,
+    &resource::device_class::DEF,
+    &resource::resource_claim::DEF,
+    &resource::resource_claim_template::DEF,
+    &resource::resource_slice::DEF,
+    &flowcontrol::flow_schema::DEF,
+    &flowcontrol::priority_level_configuration::DEF,
     // Retired versions stand last, so that a name alone means the version that took their place.
     &networking::retired_ingress::NETWORKING,
     &networking::retired_ingress::EXTENSIONS,
+    &batch::retired_cron_job::DEF,
 ];
 
 /// The group of the row that stores objects of this kind, where `api_version` is another view of

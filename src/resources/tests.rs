@@ -453,6 +453,10 @@ fn retired_ingresses_are_views_of_the_stored_one() {
          networking.k8s.io/v1 Ingress"
     );
     assert_eq!(
+        batch::retired_cron_job::DEF.deprecation_warning().unwrap(),
+        "batch/v1beta1 CronJob is deprecated in v1.21+, unavailable in v1.25+; use batch/v1 CronJob"
+    );
+    assert_eq!(
         core::endpoints::DEF.deprecation_warning().unwrap(),
         "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
     );

@@ -7,7 +7,7 @@ use crate::resources::validate::{At, Errors};
 const FORM: &str = "; desired format: https://host[/path]";
 
 /// Checks exactly one of `url` and `service`.
-pub(super) fn validate(config: &At<'_, '_>, errors: &mut Errors) {
+pub(crate) fn validate(config: &At<'_, '_>, errors: &mut Errors) {
     let (url, service) = (config.field("url"), config.field("service"));
     match (url.is_set(), service.is_set()) {
         (true, false) => self::url(&url, errors),

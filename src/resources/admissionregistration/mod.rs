@@ -1,7 +1,7 @@
 //! Kinds of the group `admissionregistration.k8s.io`. They are stored and checked; what they ask for
 //! is not in force yet, and who writes one is told so.
 
-mod client;
+pub(crate) mod client;
 pub mod mutating_admission_policy;
 pub mod mutating_admission_policy_binding;
 pub mod mutating_webhook_configuration;

@@ -36,8 +36,9 @@ pub static DEF: ResourceDef = ResourceDef::new(
     },
     row,
 )
+// What an apply owns as a whole stands here with its defaults, so that applying it again changes nothing.
 .example(
-    r#"{"metadata":{"name":"example"},"spec":{"reinvocationPolicy":"Never","matchConstraints":{"resourceRules":[{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["deployments"]}]},"mutations":[{"patchType":"ApplyConfiguration","applyConfiguration":{"expression":"Object{}"}}]}}"#,
+    r#"{"metadata":{"name":"example"},"spec":{"reinvocationPolicy":"Never","matchConstraints":{"matchPolicy":"Equivalent","namespaceSelector":{},"objectSelector":{},"resourceRules":[{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["deployments"],"scope":"*"}]},"mutations":[{"patchType":"ApplyConfiguration","applyConfiguration":{"expression":"Object{}"}}]}}"#,
 );
 
 /// Kinds of patches, each with the field that has its expression.

@@ -38,8 +38,9 @@ pub static DEF: ResourceDef = ResourceDef::new(
     },
     row,
 )
+// What an apply owns as a whole stands here with its defaults, so that applying it again changes nothing.
 .example(
-    r#"{"metadata":{"name":"example"},"spec":{"matchConstraints":{"resourceRules":[{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["deployments"]}]},"validations":[{"expression":"object.spec.replicas < 5"}]}}"#,
+    r#"{"metadata":{"name":"example"},"spec":{"matchConstraints":{"matchPolicy":"Equivalent","namespaceSelector":{},"objectSelector":{},"resourceRules":[{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["deployments"],"scope":"*"}]},"validations":[{"expression":"object.spec.replicas < 5"}]}}"#,
 );
 
 const REASONS: &[&str] = &["Forbidden", "Invalid", "RequestEntityTooLarge"];

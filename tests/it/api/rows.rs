@@ -29,8 +29,11 @@ fn path(def: &ResourceDef) -> String {
 
 fn row_name(def: &ResourceDef) -> String {
     // The names of some say what they are.
-    if def.kind == "IPAddress" {
-        return "192.0.2.9".to_owned();
+    match &*def.kind {
+        "IPAddress" => return "192.0.2.9".to_owned(),
+        "APIService" => return "v1.example.com".to_owned(),
+        "CustomResourceDefinition" => return "foos.example.com".to_owned(),
+        _ => {}
     }
     let group = def.group.replace('.', "-");
     format!("row-{}-{}-{group}", def.singular, def.version)

@@ -1,0 +1,247 @@
+//! What a CustomResourceDefinition may say: names, scope, versions, columns, conversion. Schemas are
+//! not looked into yet.
+//! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/validation`.
+
+use crate::meta::{Object, names};
+use crate::resources::admissionregistration::client;
+use crate::resources::validate::{At, Errors};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Longest warning about an old version (characters).
+const WARNING_MAX: usize = 256;
+const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
+const COLUMN_FORMATS: &[&str] = &[
+    "byte",
+    "date",
+    "date-time",
+    "double",
+    "float",
+    "int32",
+    "int64",
+    "password",
+];
+
+/// Checks the spec.
+pub(super) fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
+    let group = spec.field("group");
+    let wrong = names::dns1123_subdomain(group.str());
+    if group.str().is_empty() {
+        errors.required(&group, "");
+    } else if !wrong.is_empty() {
+        errors.invalid(&group, wrong.join(","));
+    } else if !group.str().contains('.') {
+        errors.invalid(&group, "should be a domain with at least one dot");
+    }
+    let scope = spec.field("scope");
+    if scope.str().is_empty() {
+        errors.required(&scope, "");
+    } else {
+        errors.one_of(&scope, &["Cluster", "Namespaced"]);
+    }
+    let versions = spec.field("versions");
+    for version in versions.items() {
+        let schema = version.field("schema");
+        let schema = schema.field("openAPIV3Schema");
+        if !schema.is_set() {
+            errors.required(&schema, "schemas are required");
+        }
+    }
+    self::versions(&versions, errors);
+    self::names(&spec.field("names"), errors);
+    let preserve = spec.field("preserveUnknownFields");
+    if preserve.bool() {
+        let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
+                      spec.versions[*].schema instead";
+        errors.invalid(&preserve, detail);
+    }
+    conversion(&spec.field("conversion"), errors);
+}
+
+fn versions(list: &At<'_, '_>, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    let (mut unique, mut stored) = (true, 0);
+    for version in list.items() {
+        let name = version.field("name");
+        stored += usize::from(version.field("storage").bool());
+        unique &= seen.insert(name.str());
+        let wrong = names::dns1035_label(name.str());
+        if !wrong.is_empty() {
+            errors.invalid_as(&name, name.str(), wrong.join(","));
+        }
+        self::version(&version, errors);
+    }
+    if !unique {
+        errors.invalid(list, "must contain unique version names");
+    }
+    if stored != 1 {
+        let detail = "must have exactly one version marked as storage version";
+        errors.invalid(list, detail);
+    }
+}
+
+fn version(version: &At<'_, '_>, errors: &mut Errors) {
+    let warning = version.field("deprecationWarning");
+    if warning.is_set() {
+        if !version.field("deprecated").bool() {
+            errors.invalid(&warning, "can only be set for deprecated versions");
+        } else if warning.str().is_empty() {
+            errors.invalid(&warning, "must not be an empty string");
+        } else if warning.str().len() > WARNING_MAX {
+            errors.invalid(&warning, "must be <= 256 characters long");
+        }
+    }
+    let subresources = version.field("subresources");
+    let scale = subresources.field("scale");
+    if scale.is_set() {
+        for (field, root) in [
+            ("specReplicasPath", ".spec."),
+            ("statusReplicasPath", ".status."),
+        ] {
+            let at = scale.field(field);
+            if at.str().is_empty() {
+                errors.required(&at, "");
+            } else if !at.str().starts_with(root) {
+                let root = root.trim_end_matches('.');
+                errors.invalid(&at, format!("should be a json path under {root}"));
+            }
+        }
+    }
+    for column in version.field("additionalPrinterColumns").items() {
+        self::column(&column, errors);
+    }
+}
+
+fn column(column: &At<'_, '_>, errors: &mut Errors) {
+    let (name, kind, format) = (
+        column.field("name"),
+        column.field("type"),
+        column.field("format"),
+    );
+    if name.str().is_empty() {
+        errors.required(&name, "");
+    }
+    if kind.str().is_empty() {
+        let list = COLUMN_TYPES.join(",");
+        errors.required(&kind, &format!("must be one of {list}"));
+    } else if !COLUMN_TYPES.contains(&kind.str()) {
+        let list = COLUMN_TYPES.join(",");
+        errors.invalid(&kind, format!("must be one of {list}"));
+    }
+    if !format.str().is_empty() && !COLUMN_FORMATS.contains(&format.str()) {
+        let list = COLUMN_FORMATS.join(",");
+        errors.invalid(&format, format!("must be one of {list}"));
+    }
+    let path = column.field("jsonPath");
+    if path.str().is_empty() {
+        // The path is Kubernetes', with the case of its inner form.
+        errors.required(&column.field("JSONPath"), "");
+    }
+}
+
+fn names(names: &At<'_, '_>, errors: &mut Errors) {
+    for field in ["plural", "singular", "kind", "listKind"] {
+        if names.field(field).str().is_empty() {
+            errors.required(&names.field(field), "");
+        }
+    }
+    let label = |at: &At<'_, '_>, mixed: bool, errors: &mut Errors| {
+        let text = if mixed {
+            at.str().to_lowercase()
+        } else {
+            at.str().to_owned()
+        };
+        let wrong = names::dns1035_label(&text);
+        if text.is_empty() || wrong.is_empty() {
+            return;
+        }
+        let why = wrong.join(",");
+        let detail = if mixed {
+            format!("may have mixed case, but should otherwise match: {why}")
+        } else {
+            why
+        };
+        errors.invalid(at, detail);
+    };
+    label(&names.field("plural"), false, errors);
+    label(&names.field("singular"), false, errors);
+    label(&names.field("kind"), true, errors);
+    label(&names.field("listKind"), true, errors);
+    for list in ["shortNames", "categories"] {
+        for name in names.field(list).items() {
+            label(&name, false, errors);
+        }
+    }
+    let (kind, list) = (names.field("kind"), names.field("listKind"));
+    if kind.is_set() && kind.value == list.value {
+        errors.invalid(&list, "kind and listKind may not be the same");
+    }
+}
+
+fn conversion(at: &At<'_, '_>, errors: &mut Errors) {
+    let (strategy, webhook) = (at.field("strategy"), at.field("webhook"));
+    if strategy.str() != "Webhook" {
+        errors.one_of(&strategy, &["None", "Webhook"]);
+        if webhook.is_set() {
+            let detail = "should not be set when strategy is not set to Webhook";
+            errors.forbidden(&webhook, detail);
+        }
+        return;
+    }
+    let (config, versions) = (
+        webhook.field("clientConfig"),
+        webhook.field("conversionReviewVersions"),
+    );
+    if config.is_set() {
+        client::validate(&config, errors);
+    } else {
+        errors.required(&config, "required when strategy is set to Webhook");
+    }
+    if versions.is_empty() {
+        errors.required(&versions, "");
+    } else if !versions.values().any(|one| one == "v1" || one == "v1beta1") {
+        let detail = "must include at least one of v1, v1beta1";
+        errors.invalid(&versions, detail);
+    }
+}
+
+/// Checks the record of stored versions.
+pub(super) fn stored(definition: &Object, errors: &mut Errors) {
+    let (spec, status) = (At::of(definition, "spec"), At::of(definition, "status"));
+    let (versions, record) = (spec.field("versions"), status.field("storedVersions"));
+    if record.is_empty() {
+        errors.invalid(&record, "must have at least one stored version");
+        return;
+    }
+    for version in versions.items() {
+        let name = version.field("name");
+        if version.field("storage").bool() && !record.values().any(|one| one == name.value) {
+            let detail = format!("must have the storage version {}", name.str());
+            errors.invalid_as(&record, version.value.clone(), detail);
+        }
+    }
+    for one in record.items() {
+        let known = |version: &Value| version.get("name") == Some(one.value);
+        if !versions.values().any(known) {
+            errors.invalid(&one, "must appear in spec.versions");
+        }
+    }
+}
+
+/// Checks what stays: the group and the name of the resource, and once it is established the scope
+/// and the kind.
+pub(super) fn kept(spec: &At<'_, '_>, old: &Object, errors: &mut Errors) {
+    let before = |path: &[&str]| old.get(path).unwrap_or(&Value::Null);
+    let names = spec.field("names");
+    let conditions = before(&["status", "conditions"]).as_array();
+    let established = conditions.into_iter().flatten().any(|condition| {
+        let text = |field: &str| condition.get(field).and_then(Value::as_str);
+        text("type") == Some("Established") && text("status") == Some("True")
+    });
+    if established {
+        errors.immutable(&spec.field("scope"), before(&["spec", "scope"]));
+        errors.immutable(&names.field("kind"), before(&["spec", "names", "kind"]));
+    }
+    errors.immutable(&spec.field("group"), before(&["spec", "group"]));
+    errors.immutable(&names.field("plural"), before(&["spec", "names", "plural"]));
+}
