@@ -24,7 +24,7 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// Kubernetes: `ReturnDeletedObject` in the kinds' storage.
 const ANSWERED_WITH_OBJECT: &[&str] = &["pods", "services", "serviceaccounts", "namespaces"];
 
-/// The warning of a deletion that leaves dependents behind without being asked to.
+/// The warning of a deletion of a Job that leaves its pods behind without being asked to.
 /// Kubernetes: `pkg/registry/batch/job/storage`.
 const ORPHANED: &str = "child pods are preserved by default when jobs are deleted; set \
                         propagationPolicy=Background to remove them or set \
@@ -48,7 +48,7 @@ pub(crate) async fn delete(
     let accepted = codec::accept(&context.headers, &context.query)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;
-    if options.propagation.is_none() && target.def.strategy.orphans_dependents() {
+    if options.propagation.is_none() && target.def.kind == "Job" {
         context.warn(ORPHANED.to_owned());
     }
     let deleted = delete_one(server, context, target, &options).await?;

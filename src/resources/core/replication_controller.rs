@@ -107,6 +107,11 @@ impl Strategy for ReplicationControllerStrategy {
     fn tracks_generation(&self) -> bool {
         true
     }
+
+    /// Clients from before garbage collection count on it.
+    fn orphans_dependents(&self) -> bool {
+        true
+    }
 }
 
 fn row(controller: &Object, now: Timestamp) -> Vec<Value> {

@@ -32,8 +32,9 @@ pub static DEF: ResourceDef = ResourceDef::new(
     },
     row,
 )
+// What an apply owns as a whole stands here with its defaults, so that applying it again changes nothing.
 .example(
-    r#"{"metadata":{"name":"example"},"spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"c"}}]}}}"#,
+    r#"{"metadata":{"name":"example"},"spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"c","allocationMode":"ExactCount","count":1}}]}}}"#,
 );
 
 /// Most users of a claim.

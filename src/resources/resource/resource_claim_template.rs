@@ -18,8 +18,9 @@ pub static DEF: ResourceDef = ResourceDef::new(
     SchemaSource::of::<k8s_openapi::api::resource::v1::ResourceClaimTemplate>(),
     &ResourceClaimTemplateStrategy,
 )
+// What an apply owns as a whole stands here with its defaults, so that applying it again changes nothing.
 .example(
-    r#"{"metadata":{"name":"example"},"spec":{"spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"c"}}]}}}}"#,
+    r#"{"metadata":{"name":"example"},"spec":{"spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"c","allocationMode":"ExactCount","count":1}}]}}}}"#,
 );
 
 /// What a ResourceClaimTemplate does beyond its shape.

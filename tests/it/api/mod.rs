@@ -1,6 +1,7 @@
 //! The API server through its public face: requests to `handle` or over TLS, and their answers.
 
 mod harness;
+mod kinds;
 mod retired;
 mod reviews;
 mod rows;
