@@ -50,7 +50,7 @@ fn list_options_are_refused_in_kubernetes_words() {
     assert_eq!(
         message("resourceVersionMatch=X&resourceVersion=1"),
         "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Unsupported value: \"X\": \
-         supported values: \"\", \"Exact\", \"NotOlderThan\""
+         supported values: \"Exact\", \"NotOlderThan\", \"\""
     );
     assert_eq!(
         message("watch=1&resourceVersionMatch=NotOlderThan"),
