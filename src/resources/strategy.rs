@@ -116,6 +116,11 @@ pub trait Strategy: Send + Sync + 'static {
         false
     }
 
+    /// The text of the `Warning` header of a deletion that does not say what becomes of the dependents.
+    fn delete_warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a PUT of an object that does not exist creates it.
     fn allows_create_on_update(&self) -> bool {
         false

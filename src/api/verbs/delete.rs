@@ -24,12 +24,6 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// Kubernetes: `ReturnDeletedObject` in the kinds' storage.
 const ANSWERED_WITH_OBJECT: &[&str] = &["pods", "services", "serviceaccounts", "namespaces"];
 
-/// The warning of a deletion of a Job that leaves its pods behind without being asked to.
-/// Kubernetes: `pkg/registry/batch/job/storage`.
-const ORPHANED: &str = "child pods are preserved by default when jobs are deleted; set \
-                        propagationPolicy=Background to remove them or set \
-                        propagationPolicy=Orphan to suppress this warning";
-
 /// How a deletion has ended.
 pub(crate) enum Deleted {
     /// The object is gone; this is what it was.
@@ -48,8 +42,8 @@ pub(crate) async fn delete(
     let accepted = codec::accept(&context.headers, &context.query)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;
-    if options.propagation.is_none() && target.def.kind == "Job" {
-        context.warn(ORPHANED.to_owned());
+    if let (None, Some(warning)) = (options.propagation, target.def.strategy.delete_warning()) {
+        context.warn(warning);
     }
     let deleted = delete_one(server, context, target, &options).await?;
     let def = &target.def;

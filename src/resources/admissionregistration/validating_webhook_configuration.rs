@@ -1,12 +1,9 @@
 //! ValidatingWebhookConfiguration: who is asked before a request is served. Whose webhooks may refuse requests.
 //! Kubernetes: `pkg/registry/admissionregistration/validatingwebhookconfiguration`.
 
-use super::{not_in_force, webhook};
-use crate::meta::{FieldError, Object};
+use super::webhook::{self, WebhookStrategy};
 use crate::resources::def::{ResourceDef, text};
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::Strategy;
-use crate::resources::validate::Errors;
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -23,7 +20,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
     SchemaSource::of::<
         k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration,
     >(),
-    &ValidatingStrategy,
+    &WebhookStrategy { mutating: false },
 )
 .categories(const { &[text("api-extensions")] })
 .cluster_scoped()
@@ -31,30 +28,3 @@ pub static DEF: ResourceDef = ResourceDef::new(
 .example(
     r#"{"metadata":{"name":"example"},"webhooks":[{"name":"a.example.com","admissionReviewVersions":["v1"],"sideEffects":"None","clientConfig":{"url":"https://example.com/x"}}]}"#,
 );
-
-/// What a ValidatingWebhookConfiguration does beyond its shape.
-pub struct ValidatingStrategy;
-
-impl Strategy for ValidatingStrategy {
-    fn default(&self, configuration: &mut Object) {
-        webhook::default(configuration, false);
-    }
-
-    fn validate(&self, configuration: &Object) -> Vec<FieldError> {
-        let mut errors = Errors::new();
-        webhook::validate(configuration, &mut errors);
-        errors.0
-    }
-
-    fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
-        not_in_force("admission webhooks")
-    }
-
-    fn tracks_generation(&self) -> bool {
-        true
-    }
-
-    fn is_new_generation(&self, new: &Object, old: &Object) -> bool {
-        new.get(&["webhooks"]) != old.get(&["webhooks"])
-    }
-}

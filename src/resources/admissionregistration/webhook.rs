@@ -1,11 +1,12 @@
 //! What the two kinds of webhooks share: defaults, checks, the row. Must not call them.
 //! Kubernetes: `pkg/apis/admissionregistration/{v1,validation}`.
 
-use super::{client, rules};
-use crate::meta::{Object, names};
+use super::{client, not_in_force, rules};
+use crate::meta::{FieldError, Object, names};
 use crate::resources::columns;
 use crate::resources::core::pod::defaults::{child, objects, set, set_null};
 use crate::resources::def::Column;
+use crate::resources::strategy::Strategy;
 use crate::resources::validate::{At, Errors, selector};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,8 +22,38 @@ const NO_SIDE_EFFECTS: &[&str] = &["None", "NoneOnDryRun"];
 /// Versions of the question that are known.
 const REVIEWS: &[&str] = &["v1", "v1beta1"];
 
+/// What a configuration of webhooks does beyond its shape.
+pub(super) struct WebhookStrategy {
+    /// Whether the webhooks may change requests.
+    pub(super) mutating: bool,
+}
+
+impl Strategy for WebhookStrategy {
+    fn default(&self, configuration: &mut Object) {
+        default(configuration, self.mutating);
+    }
+
+    fn validate(&self, configuration: &Object) -> Vec<FieldError> {
+        let mut errors = Errors::new();
+        validate(configuration, &mut errors);
+        errors.0
+    }
+
+    fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
+        not_in_force("admission webhooks")
+    }
+
+    fn tracks_generation(&self) -> bool {
+        true
+    }
+
+    fn is_new_generation(&self, new: &Object, old: &Object) -> bool {
+        new.get(&["webhooks"]) != old.get(&["webhooks"])
+    }
+}
+
 /// Defaults of all webhooks.
-pub(super) fn default(configuration: &mut Object, mutating: bool) {
+fn default(configuration: &mut Object, mutating: bool) {
     for hook in objects(configuration.fields_mut(), "webhooks") {
         set(hook, "failurePolicy", json!("Fail"));
         set(hook, "matchPolicy", json!("Equivalent"));
@@ -42,7 +73,7 @@ pub(super) fn default(configuration: &mut Object, mutating: bool) {
 }
 
 /// Checks all webhooks.
-pub(super) fn validate(configuration: &Object, errors: &mut Errors) {
+fn validate(configuration: &Object, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for hook in At::of(configuration, "webhooks").items() {
         self::hook(&hook, errors);

@@ -71,6 +71,12 @@ const FIXED: &[&str] = &[
     "successPolicy",
 ];
 
+/// The warning of a deletion of a Job that leaves its pods behind without being asked to.
+/// Kubernetes: `pkg/registry/batch/job/storage`.
+const ORPHANED: &str = "child pods are preserved by default when jobs are deleted; set \
+                        propagationPolicy=Background to remove them or set \
+                        propagationPolicy=Orphan to suppress this warning";
+
 /// What a Job does beyond its shape.
 pub struct JobStrategy;
 
@@ -145,6 +151,10 @@ impl Strategy for JobStrategy {
     /// Clients from before garbage collection count on it.
     fn orphans_dependents(&self) -> bool {
         true
+    }
+
+    fn delete_warning(&self) -> Option<&'static str> {
+        Some(ORPHANED)
     }
 }
 

@@ -5,7 +5,7 @@ use super::persistent_volume_source as source;
 use crate::meta::quantity::Quantity;
 use crate::meta::{FieldError, FieldErrorKind, Object, names};
 use crate::resources::columns;
-use crate::resources::core::pod::defaults::{child, set, set_null};
+use crate::resources::core::pod::defaults::{child, default_source, set, set_null};
 use crate::resources::core::pod::{diff_of, validate_node_selector};
 use crate::resources::def::{Column, PART_VERBS, ResourceDef, Subresource, text};
 use crate::resources::schema::SchemaSource;
@@ -71,7 +71,7 @@ impl Strategy for PersistentVolumeStrategy {
         if let Some(spec) = child(volume.fields_mut(), "spec") {
             set(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
             set_null(spec, "volumeMode", json!("Filesystem"));
-            source::default(spec);
+            default_source(spec);
         }
     }
 

@@ -3,9 +3,9 @@
 //! Kubernetes: `pkg/apis/core/validation` ValidatePersistentVolumeSpec.
 
 use crate::meta::{Object, names};
-use crate::resources::core::pod::defaults::set_null;
+use crate::resources::core::pod::HOST_PATH_TYPES;
 use crate::resources::validate::{At, Errors};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The sources in Kubernetes' order, each with the fields it must have.
 const SOURCES: &[(&str, &[&str])] = &[
@@ -32,17 +32,6 @@ const SOURCES: &[(&str, &[&str])] = &[
     ("storageos", &["volumeName"]),
     ("csi", &["driver", "volumeHandle"]),
 ];
-/// Types of paths of the host.
-const HOST_PATH_TYPES: &[&str] = &[
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-];
 /// Longest name of a CSI driver (bytes).
 const DRIVER_MAX_BYTES: usize = 63;
 /// References to secrets that a CSI volume may have.
@@ -52,27 +41,6 @@ const CSI_SECRETS: &[&str] = &[
     "nodePublishSecretRef",
     "nodeExpandSecretRef",
 ];
-
-/// Defaults of the source.
-pub(super) fn default(spec: &mut Map<String, Value>) {
-    for (kind, field, value) in [
-        ("hostPath", "type", json!("")),
-        ("iscsi", "iscsiInterface", json!("default")),
-        ("rbd", "pool", json!("rbd")),
-        ("rbd", "user", json!("admin")),
-        ("rbd", "keyring", json!("/etc/ceph/keyring")),
-        ("azureDisk", "cachingMode", json!("ReadWrite")),
-        ("azureDisk", "kind", json!("Shared")),
-        ("azureDisk", "fsType", json!("ext4")),
-        ("azureDisk", "readOnly", json!(false)),
-        ("scaleIO", "storageMode", json!("ThinProvisioned")),
-        ("scaleIO", "fsType", json!("xfs")),
-    ] {
-        if let Some(Value::Object(source)) = spec.get_mut(kind) {
-            set_null(source, field, value);
-        }
-    }
-}
 
 /// Checks the source in a spec.
 pub(super) fn validate(spec: &At<'_, '_>, errors: &mut Errors) {

@@ -138,15 +138,9 @@ fn default_field_ref(holder: &mut Map<String, Value>) {
     }
 }
 
-fn default_volume(volume: &mut Map<String, Value>) {
-    if volume.keys().all(|key| key == "name") {
-        volume.insert("emptyDir".to_owned(), json!({}));
-    }
+/// Defaults of a source that volumes of pods and persistent volumes both may have.
+pub(crate) fn default_source(volume: &mut Map<String, Value>) {
     for (kind, field, value) in [
-        ("secret", "defaultMode", json!(0o644)),
-        ("configMap", "defaultMode", json!(0o644)),
-        ("downwardAPI", "defaultMode", json!(0o644)),
-        ("projected", "defaultMode", json!(0o644)),
         ("hostPath", "type", json!("")),
         ("iscsi", "iscsiInterface", json!("default")),
         ("rbd", "pool", json!("rbd")),
@@ -163,6 +157,18 @@ fn default_volume(volume: &mut Map<String, Value>) {
             set_null(source, field, value);
         }
     }
+}
+
+fn default_volume(volume: &mut Map<String, Value>) {
+    if volume.keys().all(|key| key == "name") {
+        volume.insert("emptyDir".to_owned(), json!({}));
+    }
+    for kind in ["secret", "configMap", "downwardAPI", "projected"] {
+        if let Some(Value::Object(source)) = volume.get_mut(kind) {
+            set_null(source, "defaultMode", json!(0o644));
+        }
+    }
+    default_source(volume);
     if let Some(Value::Object(source)) = volume.get_mut("downwardAPI") {
         objects(source, "items").for_each(default_field_ref);
     }

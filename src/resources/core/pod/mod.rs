@@ -27,6 +27,7 @@ pub(crate) use probes::port as validate_port;
 pub use qos::qos_class;
 pub(crate) use scheduling::node_selector as validate_node_selector;
 pub(crate) use spec::validate as validate_spec;
+pub(crate) use volumes::HOST_PATH_TYPES;
 pub(crate) use warnings::of as warnings_of;
 
 use crate::meta::{FieldError, Object};

@@ -15,7 +15,8 @@ const TOKEN_SECONDS_MIN: i64 = 600;
 const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 /// Largest mode of a file.
 const MODE_MAX: i64 = 0o777;
-const HOST_PATH_TYPES: &[&str] = &[
+/// What a path of the host may be.
+pub(crate) const HOST_PATH_TYPES: &[&str] = &[
     "",
     "BlockDevice",
     "CharDevice",
