@@ -26,7 +26,7 @@ const PATHS: &[&str] = &[
 
 /// `/`: the paths.
 pub(crate) fn paths(server: &ApiServer, context: &Context) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept_json(context);
     let mut paths: Vec<String> = PATHS.iter().map(|&path| path.to_owned()).collect();
     paths.extend(["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()]);
     for group in named_groups(&server.registry.scheme) {
@@ -41,7 +41,7 @@ pub(crate) fn paths(server: &ApiServer, context: &Context) -> Result<Response<Bo
 
 /// `/api`: the versions of the core group.
 pub(crate) fn core(server: &ApiServer, context: &Context) -> Result<Response<Body>, ApiError> {
-    let (accepted, aggregated) = codec::accept_discovery(&context.headers, &context.query)?;
+    let (accepted, aggregated) = codec::accept_discovery(context)?;
     let scheme = &server.registry.scheme;
     if let Some(version) = aggregated {
         let core = scheme.groups().into_iter().filter(|g| g.group.is_empty());
@@ -61,7 +61,7 @@ pub(crate) fn core(server: &ApiServer, context: &Context) -> Result<Response<Bod
 
 /// `/apis`: the other groups.
 pub(crate) fn groups(server: &ApiServer, context: &Context) -> Result<Response<Body>, ApiError> {
-    let (accepted, aggregated) = codec::accept_discovery(&context.headers, &context.query)?;
+    let (accepted, aggregated) = codec::accept_discovery(context)?;
     let scheme = &server.registry.scheme;
     let groups = named_groups(scheme);
     if let Some(version) = aggregated {
@@ -79,7 +79,7 @@ pub(crate) fn below(
     prefix: &str,
     rest: &str,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let scheme = &server.registry.scheme;
     let value = match (prefix, rest.split_once('/')) {
         ("api", None) => resource_list(scheme, "", rest)?,

@@ -163,6 +163,11 @@ impl RequestInfo {
         }
     }
 
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        crate::meta::api_version(&self.group, &self.version)
+    }
+
     /// Whether the verb only reads.
     pub fn is_read_only(&self) -> bool {
         matches!(

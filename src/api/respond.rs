@@ -46,7 +46,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 
 /// An error as a Status.
 pub(crate) fn error(context: &Context, error: &ApiError) -> Response<Body> {
-    let accepted = codec::accept(&context.headers, &context.query).unwrap_or(Accepted::json());
+    let accepted = codec::accept(context).unwrap_or(Accepted::json());
     let mut status = error.to_status();
     // A list that cannot go on tells in its metadata how to have the rest nevertheless.
     if let Some(token) = error.details.get("continue").cloned()

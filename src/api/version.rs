@@ -1,6 +1,6 @@
 //! `/version`: which Kubernetes this is. Open to everyone.
 
-use crate::api::codec::{self, Accepted};
+use crate::api::codec;
 use crate::api::context::Context;
 use crate::api::{Body, respond};
 use crate::meta::ApiError;
@@ -12,7 +12,7 @@ pub(crate) const GIT_VERSION: &str = "v1.36.2+wkube";
 
 /// Serves it.
 pub(crate) fn serve(context: &Context) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query).unwrap_or(Accepted::json());
+    let accepted = codec::accept_json(context);
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -85,7 +85,8 @@ impl fmt::Display for GroupResource {
     }
 }
 
-fn api_version(group: &str, version: &str) -> String {
+/// `v1` or `apps/v1`.
+pub fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() {
         version.to_owned()
     } else {

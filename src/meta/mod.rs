@@ -12,6 +12,7 @@ pub mod names;
 mod object;
 pub mod options;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema_node;
 pub mod time;
@@ -20,7 +21,7 @@ pub mod yaml;
 
 pub use error::{ApiError, FieldError, FieldErrorKind, Reason};
 pub use fields::FieldSelector;
-pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
+pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource, api_version};
 pub use labels::Selector;
 pub use object::{Object, ObjectKey};
 pub use quantity::Quantity;

@@ -34,6 +34,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod validate;
+pub mod wire;
 
 pub use def::{
     Cells, Column, Conversion, Deprecation, FieldValue, List, ResourceDef, Scope, SelectableField,

@@ -2,21 +2,34 @@
 //! the `Accept` header. The first clause that can be served wins, by quality, as in Kubernetes.
 //! Must not know how a shape is made.
 
-use crate::api::request_info::{is_true, query_pairs};
+use crate::api::context::Context;
+use crate::api::request_info::is_true;
+use crate::meta::protobuf;
 use crate::meta::{ApiError, Reason};
+use crate::resources::wire;
 use http::HeaderMap;
-use http::header::{ACCEPT, USER_AGENT};
+use http::header::ACCEPT;
 
 /// Clauses of an `Accept` header that are looked at.
 const CLAUSES_MAX: usize = 64;
-/// The media types that are written, as the 406 lists them.
-const WRITTEN: &str = "application/json, application/yaml";
 
 /// A wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Json,
     Yaml,
+    Protobuf,
+}
+
+impl Format {
+    /// Its media type.
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => protobuf::MEDIA_TYPE,
+        }
+    }
 }
 
 /// What stands in the answer in place of objects.
@@ -41,9 +54,15 @@ pub(crate) struct Accepted {
 impl Accepted {
     /// `Content-Type` of the answer.
     pub(crate) fn content_type(&self) -> &'static str {
-        match self.format {
-            Format::Json => "application/json",
-            Format::Yaml => "application/yaml",
+        self.format.media_type()
+    }
+
+    /// `Content-Type` of a watch.
+    pub(crate) fn watch_content_type(&self) -> &'static str {
+        match (self.format, self.shape) {
+            (Format::Protobuf, _) => protobuf::WATCH_MEDIA_TYPE,
+            (_, Shape::Object) => "application/json",
+            _ => "application/json;stream=watch",
         }
     }
 
@@ -75,6 +94,7 @@ impl Clause<'_> {
         match self.media {
             "application/json" | "application/*" | "*/*" => Some(Format::Json),
             "application/yaml" => Some(Format::Yaml),
+            protobuf::MEDIA_TYPE => Some(Format::Protobuf),
             _ => None,
         }
     }
@@ -135,41 +155,60 @@ fn clause(text: &str) -> Clause<'_> {
     }
 }
 
-fn not_acceptable(written: &str) -> ApiError {
+/// Whether what a request asks for has this form: custom resources do not.
+fn has_protobuf(context: &Context) -> bool {
+    let info = &context.info;
+    !info.is_resource || wire::table().has_group(&info.api_version())
+}
+
+/// The media types of the wire forms that a request may use, as errors list them.
+pub(super) fn media_types(context: &Context) -> String {
+    let mut types = vec![Format::Json.media_type(), Format::Yaml.media_type()];
+    if has_protobuf(context) {
+        types.push(protobuf::MEDIA_TYPE);
+    }
+    types.join(", ")
+}
+
+fn not_acceptable(context: &Context) -> ApiError {
+    let types = media_types(context);
     ApiError::new(
         Reason::NotAcceptable,
-        format!("only the following media types are accepted: {written}"),
+        format!("only the following media types are accepted: {types}"),
     )
 }
 
 /// What an answer with objects is to look like.
-pub(crate) fn accept(headers: &HeaderMap, query: &str) -> Result<Accepted, ApiError> {
-    clauses(headers)
+pub(crate) fn accept(context: &Context) -> Result<Accepted, ApiError> {
+    clauses(&context.headers)
         .iter()
         .find_map(|clause| {
-            Some(Accepted {
-                format: clause.format()?,
-                shape: clause.shape()?,
-                pretty: is_pretty(headers, query),
+            let (format, shape) = (clause.format()?, clause.shape()?);
+            // A Table has no protobuf form.
+            let written = format != Format::Protobuf
+                || (!matches!(shape, Shape::Table(_)) && has_protobuf(context));
+            written.then(|| Accepted {
+                format,
+                shape,
+                pretty: is_pretty(context),
             })
         })
-        .ok_or_else(|| not_acceptable(WRITTEN))
+        .ok_or_else(|| not_acceptable(context))
 }
 
 /// What discovery is to look like: the version of apidiscovery.k8s.io if the aggregated form is
 /// asked for.
 pub(crate) fn accept_discovery(
-    headers: &HeaderMap,
-    query: &str,
+    context: &Context,
 ) -> Result<(Accepted, Option<&'static str>), ApiError> {
-    for clause in clauses(headers) {
+    for clause in clauses(&context.headers) {
         let Some(format) = clause.format() else {
             continue;
         };
         let accepted = Accepted {
             format,
             shape: Shape::Object,
-            pretty: is_pretty(headers, query),
+            pretty: is_pretty(context),
         };
         let aggregated = clause.parameter("as") == "APIGroupDiscoveryList"
             && clause.parameter("g") == "apidiscovery.k8s.io";
@@ -180,18 +219,23 @@ pub(crate) fn accept_discovery(
             _ => {}
         }
     }
-    Err(not_acceptable(WRITTEN))
+    Err(not_acceptable(context))
+}
+
+/// What has no other form than JSON, such as `/version`.
+pub(crate) fn accept_json(context: &Context) -> Accepted {
+    Accepted {
+        pretty: is_pretty(context),
+        ..Accepted::json()
+    }
 }
 
 /// People with curl or a browser want to read it.
-fn is_pretty(headers: &HeaderMap, query: &str) -> bool {
-    if let Some((_, value)) = query_pairs(query).find(|(name, _)| name == "pretty") {
+fn is_pretty(context: &Context) -> bool {
+    if let Some(value) = context.parameter("pretty") {
         return is_true(&value);
     }
-    let agent = headers
-        .get(USER_AGENT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let agent = context.user_agent();
     ["curl", "Wget", "Mozilla/5.0"]
         .iter()
         .any(|prefix| agent.starts_with(prefix))
@@ -200,30 +244,50 @@ fn is_pretty(headers: &HeaderMap, query: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::request_info::RequestInfo;
 
-    fn headers(text: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, text.parse().unwrap());
-        headers
+    fn accepted(text: &str) -> Result<Accepted, ApiError> {
+        accept(&context("/api/v1/pods", text))
+    }
+
+    fn context(path: &str, text: &str) -> Context {
+        let request = http::Request::get(path).header(ACCEPT, text);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let info = RequestInfo::of(&parts.method, path, "").unwrap();
+        Context::new(&parts, info)
     }
 
     #[test]
     fn takes_the_first_that_can_be_served() {
         let kubectl = "application/json;as=Table;v=v1;g=meta.k8s.io,\
                        application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        let shape = |text: &str| accept(&headers(text), "").map(|accepted| accepted.shape);
+        let shape = |text: &str| accepted(text).map(|accepted| accepted.shape);
         assert_eq!(shape(kubectl), Ok(Shape::Table("v1")));
-        let typed = "application/vnd.kubernetes.protobuf,application/json";
-        assert_eq!(shape(typed), Ok(Shape::Object));
         assert_eq!(shape("text/html, */*;q=0.1"), Ok(Shape::Object));
-        let only = shape("application/vnd.kubernetes.protobuf").unwrap_err();
-        assert_eq!(only.code, 406);
+        let wrong = shape("application/json;as=Nonsense;v=v1;g=x").unwrap_err();
+        assert_eq!(wrong.code, 406);
         assert_eq!(
-            shape("application/json;as=Nonsense;v=v1;g=x")
-                .unwrap_err()
-                .code,
-            406
+            wrong.message,
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf"
         );
+    }
+
+    #[test]
+    fn protobuf_is_for_kinds_that_have_it() {
+        let typed = "application/vnd.kubernetes.protobuf,application/json";
+        assert_eq!(accepted(typed).unwrap().format, Format::Protobuf);
+        let custom = context("/apis/example.com/v1/widgets", typed);
+        assert_eq!(accept(&custom).unwrap().format, Format::Json);
+        let only = context("/apis/example.com/v1/widgets", protobuf::MEDIA_TYPE);
+        assert_eq!(
+            accept(&only).unwrap_err().message,
+            "only the following media types are accepted: application/json, application/yaml"
+        );
+        let table = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io";
+        assert_eq!(accepted(table).unwrap_err().code, 406);
+        let both = format!("{table},application/json;as=Table;v=v1;g=meta.k8s.io");
+        assert_eq!(accepted(&both).unwrap().format, Format::Json);
     }
 
     #[test]
@@ -231,9 +295,9 @@ mod tests {
         let text = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
                     application/json";
-        let (_, version) = accept_discovery(&headers(text), "").unwrap();
+        let (_, version) = accept_discovery(&context("/apis", text)).unwrap();
         assert_eq!(version, Some("v2"));
-        let (_, version) = accept_discovery(&headers("application/json"), "").unwrap();
+        let (_, version) = accept_discovery(&context("/apis", "application/json")).unwrap();
         assert_eq!(version, None);
     }
 }

@@ -5,17 +5,15 @@
 mod accept;
 mod strict_json;
 
-pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery};
+pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery, accept_json};
 pub(crate) use strict_json::{Strict, parse as parse_json};
 
-use crate::meta::yaml;
-use crate::meta::{ApiError, Reason};
+use crate::api::context::Context;
+use crate::meta::{ApiError, Reason, protobuf, yaml};
+use crate::resources::wire;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::Value;
-
-/// The media types that are read, as the 415 lists them.
-const READ: &str = "application/json, application/yaml";
 
 /// The media type of a request's body, without parameters and in lower case; JSON if it is not told.
 pub(crate) fn content_type(headers: &HeaderMap) -> String {
@@ -32,15 +30,22 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 }
 
 /// Decodes a request's body.
-pub(crate) fn decode(content_type: &str, body: &[u8]) -> Result<Strict, ApiError> {
-    match content_type {
+pub(crate) fn decode(context: &Context, body: &[u8]) -> Result<Strict, ApiError> {
+    match content_type(&context.headers).as_str() {
         "application/json" => parse_json(body).map_err(|error| unreadable(&error)),
         "application/yaml" | "text/yaml" => decode_yaml(body),
+        protobuf::MEDIA_TYPE => Ok(Strict {
+            value: wire::table()
+                .decode(body)
+                .map_err(|error| ApiError::bad_request(error.to_string()))?,
+            duplicates: Vec::new(),
+        }),
         _ => Err(ApiError::new(
             Reason::UnsupportedMediaType,
             format!(
                 "the body of the request was in an unknown format - accepted media types \
-                 include: {READ}"
+                 include: {}",
+                accept::media_types(context)
             ),
         )),
     }
@@ -86,5 +91,6 @@ pub(crate) fn encode(accepted: &Accepted, value: &Value) -> Result<Vec<u8>, ApiE
             let text = serde_yaml::to_string(value).map_err(ApiError::internal)?;
             Ok(text.into_bytes())
         }
+        Format::Protobuf => wire::table().encode(value).map_err(ApiError::internal),
     }
 }

@@ -22,11 +22,10 @@ pub(super) async fn bind(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let options = options::create(context)?;
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let binding = codec::decode(&content_type, &body)?.value;
+    let binding = codec::decode(context, &body)?.value;
     let binding = Object::from_value(binding)
         .ok_or_else(|| ApiError::bad_request("the body is no Binding"))?;
     let name = if target.name.is_empty() {

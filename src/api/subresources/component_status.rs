@@ -23,7 +23,7 @@ pub(super) fn read(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     context.warn("v1 ComponentStatus is deprecated in v1.19+");
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     // A list may name one object, too: by its field selector.
     if context.info.verb == "get" {
         let known = COMPONENTS.iter().find(|name| **name == target.name);

@@ -18,11 +18,10 @@ pub(super) async fn evict(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let create = options::create(context)?;
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let eviction = Object::from_value(codec::decode(&content_type, &body)?.value)
+    let eviction = Object::from_value(codec::decode(context, &body)?.value)
         .ok_or_else(|| ApiError::bad_request("the body is no Eviction"))?;
     if eviction.name() != target.name {
         let text = "name in URL does not match name in Eviction object";

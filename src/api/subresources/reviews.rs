@@ -43,11 +43,10 @@ pub(super) async fn review(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let options = options::create(context)?;
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(&content_type, &body)?;
+    let strict = codec::decode(context, &body)?;
     let mut review = decode(context, &target.def, strict, &options)?;
     take_namespace(target, &mut review)?;
     let mut errors = target.def.strategy.validate(&review);

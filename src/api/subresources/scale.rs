@@ -22,7 +22,7 @@ pub(super) async fn serve(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let shown = match context.info.verb.as_str() {
         "get" => {
             let (object, _) = server
@@ -44,9 +44,8 @@ async fn update(
     request: Request<Body>,
 ) -> Result<Object, ApiError> {
     let options = options::update(context)?;
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(&content_type, &body)?;
+    let strict = codec::decode(context, &body)?;
     let wanted = checked(context, target, strict, &options)?;
     write(server, context, target, &options, |old| {
         let mut new = old.clone();

@@ -17,16 +17,15 @@ pub(crate) async fn create(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let options = options::create(context)?;
     if target.def.is_namespaced() && target.namespace.is_empty() {
         return Err(ApiError::bad_request(
             "an empty namespace may not be set during creation",
         ));
     }
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(&content_type, &body)?;
+    let strict = codec::decode(context, &body)?;
     let mut object = decode(context, &target.def, strict, &options)?;
     take_namespace(target, &mut object)?;
     let change = Change {

@@ -39,7 +39,7 @@ pub(crate) async fn delete(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;
     if let (None, Some(warning)) = (options.propagation, target.def.strategy.delete_warning()) {

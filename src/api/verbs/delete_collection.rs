@@ -25,7 +25,7 @@ pub(crate) async fn delete_collection(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let listing = Listing::of(server, context, &target.def, &target.namespace)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;

@@ -16,7 +16,7 @@ pub(crate) fn get(
     context: &Context,
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let found = server
         .registry
         .find_cached(&target.def, &target.namespace, &target.name)?;

@@ -35,7 +35,7 @@ pub(crate) fn list(
     context: &Context,
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let listing = Listing::of(server, context, &target.def, &target.namespace)?;
     let page = page(server, target, &listing)?;
     let metadata = page.meta.to_value();

@@ -68,8 +68,7 @@ pub(crate) fn delete(context: &Context, body: &[u8]) -> Result<DeleteOptions, Ap
     let mut options = if body.is_empty() {
         DeleteOptions::parse_query(Query::new(&pairs))?
     } else {
-        let content_type = crate::api::codec::content_type(&context.headers);
-        let body = crate::api::codec::decode(&content_type, body)?.value;
+        let body = crate::api::codec::decode(context, body)?.value;
         let mut options = DeleteOptions::parse_body(&body)?;
         options.dry_run |= DeleteOptions::parse_query(Query::new(&pairs))?.dry_run;
         options

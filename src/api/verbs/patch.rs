@@ -113,7 +113,7 @@ pub(crate) async fn patch(
     part: Part,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let (patch, options) = Patch::of(server, context, request).await?;
     let config = patch.applied();
     let change = Change {

@@ -19,11 +19,10 @@ pub(crate) async fn update(
     part: Part,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let options = options::update(context)?;
-    let content_type = codec::content_type(&context.headers);
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(&content_type, &body)?;
+    let strict = codec::decode(context, &body)?;
     let mut object = decode(context, &target.def, strict, &options)?;
     take_namespace(target, &mut object)?;
     if object.name() != target.name {

@@ -1,23 +1,22 @@
-//! `watch`: what happens to a kind from a revision on, as frames of JSON, one a line. Frames are put
-//! together from kept bytes, and those that wait go out as one piece. Nothing polls: the stream wakes
-//! for a change, for a bookmark, and for its end.
+//! `watch`: what happens to a kind from a revision on, as frames, in JSON one a line. Frames are put
+//! together from kept bytes where they can be, and those that wait go out as one piece. Nothing polls:
+//! the stream wakes for a change, for a bookmark, and for its end.
 //! Kubernetes: apiserver `storage/cacher` and the watch-list of the API concepts.
 
 use super::Target;
 use super::options::Listing;
 use super::shape::{IncludeObject, Shaper};
-use crate::api::codec::{self, Accepted, Shape};
+use crate::api::codec::{self, Accepted, Format, Shape};
 use crate::api::context::Context;
 use crate::api::registry::{Cache, EventKind, Next, Seen, TooOld, WatchFrom, Watcher, served};
 use crate::api::{ApiServer, Body, respond};
 use crate::meta::options::ListOptions;
-use crate::meta::{ApiError, Reason};
-use crate::resources::DefRef;
+use crate::meta::{ApiError, Reason, protobuf};
+use crate::resources::{DefRef, wire};
 use crate::stdx::{Clock, Shutdown};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(crate) fn watch(
     context: &Context,
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(&context.headers, &context.query)?;
+    let accepted = codec::accept(context)?;
     let Listing { options, filter } = Listing::of(server, context, &target.def, &target.namespace)?;
     let kind = server.registry.kind(&target.def)?;
     let from = begin(&options);
@@ -72,17 +71,9 @@ pub(crate) fn watch(
         let piece = stream.piece().await?;
         Some((Ok::<_, Infallible>(piece), stream))
     });
-    let mut response = respond::bytes_of(accepted.content_type(), StatusCode::OK, Bytes::new());
+    let content_type = accepted.watch_content_type();
+    let mut response = respond::bytes_of(content_type, StatusCode::OK, Bytes::new());
     *response.body_mut() = Body::from_stream(pieces);
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/json;stream=watch"),
-    );
-    if accepted.shape == Shape::Object {
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
     Ok(response)
 }
 
@@ -250,6 +241,13 @@ impl WatchStream {
     }
 
     fn put(&self, out: &mut BytesMut, kind: &str, object: &Value) {
+        if self.accepted.format == Format::Protobuf {
+            // A kind without this form has been refused before the watch began.
+            if let Ok(body) = wire::table().encode(object) {
+                out.put_slice(&protobuf::watch_frame(kind, &body));
+            }
+            return;
+        }
         put_head(out, kind);
         // A value always encodes; were it not so, the frame would be cut short and refused.
         if serde_json::to_writer((&mut *out).writer(), object).is_ok() {

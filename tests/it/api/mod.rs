@@ -2,6 +2,7 @@
 
 mod harness;
 mod kinds;
+mod protobuf;
 mod retired;
 mod reviews;
 mod rows;

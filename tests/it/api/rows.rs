@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wkube::api::Body;
 use wkube::resources::{BUILTINS, ResourceDef};
 
-fn stored() -> impl Iterator<Item = &'static ResourceDef> {
+pub(super) fn stored() -> impl Iterator<Item = &'static ResourceDef> {
     BUILTINS
         .iter()
         .copied()
@@ -14,7 +14,7 @@ fn stored() -> impl Iterator<Item = &'static ResourceDef> {
 }
 
 /// The collection's path, in the namespace `default` where there are namespaces.
-fn path(def: &ResourceDef) -> String {
+pub(super) fn path(def: &ResourceDef) -> String {
     let group = if def.group.is_empty() {
         format!("/api/{}", def.version)
     } else {
@@ -27,7 +27,7 @@ fn path(def: &ResourceDef) -> String {
     }
 }
 
-fn row_name(def: &ResourceDef) -> String {
+pub(super) fn row_name(def: &ResourceDef) -> String {
     // The names of some say what they are.
     match &*def.kind {
         "IPAddress" => return "192.0.2.9".to_owned(),
@@ -50,7 +50,7 @@ fn labels(object: &Value) -> Value {
     labels
 }
 
-fn example(def: &ResourceDef, name: &str) -> Value {
+pub(super) fn example(def: &ResourceDef, name: &str) -> Value {
     let mut object: Value = serde_json::from_str(&def.example).unwrap();
     object["metadata"]["name"] = json!(name);
     object
@@ -316,9 +316,7 @@ async fn what_is_not_served_is_told_in_a_status() {
         message,
         "the server does not allow this method on the requested resource"
     );
-    let refused = cluster
-        .get_as("/api/v1/pods", "application/vnd.kubernetes.protobuf")
-        .await;
+    let refused = cluster.get_as("/api/v1/pods", "application/cbor").await;
     assert!(
         refused
             .message(406)
