@@ -5,7 +5,7 @@ use crate::api::authentication::{self, UserInfo};
 use crate::api::authorization;
 use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
-use crate::api::{ApiServer, Body, Limits, compress, respond, route};
+use crate::api::{ApiServer, Body, Limits, compress, impersonation, respond, route};
 use crate::meta::{ApiError, Reason};
 use futures::FutureExt;
 use http::request::Parts;
@@ -17,19 +17,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Paths that are open to everyone, with what is below them.
-const OPEN_PATHS: &[&str] = &["/livez", "/readyz", "/healthz", "/version"];
-
 /// A filter: lets the request pass, changed or not, or refuses it.
 type Filter = fn(&ApiServer, &mut Context, &Parts) -> Result<(), ApiError>;
 
-/// What a request passes before it is served, in order. Impersonation and audit come between the
-/// two when they come.
-const FILTERS: &[Filter] = &[authenticate, authorize];
+/// What a request passes before it is served, in order. Audit comes after the second when it comes.
+const FILTERS: &[Filter] = &[authenticate, impersonate, authorize];
 
 /// Serves one request.
 pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default();
     // 1. what is asked (with it, the request's id)
     let (info, malformed) = match RequestInfo::of(&parts.method, parts.uri.path(), query) {
@@ -45,6 +41,7 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
             .iter()
             .try_for_each(|filter| filter(server, &mut context, &parts)),
     };
+    impersonation::strip(&mut parts.headers);
     let context = Arc::new(context);
     let result = match passed {
         Err(error) => Err(error),
@@ -128,28 +125,22 @@ fn timed_out() -> ApiError {
 }
 
 fn authenticate(server: &ApiServer, context: &mut Context, parts: &Parts) -> Result<(), ApiError> {
-    let found = authentication::authenticate(&parts.headers, &parts.extensions, &server.tokens)?;
-    context.user = match found {
-        Some(user) => user,
-        None if is_open(&context.info.path) => UserInfo::anonymous(),
-        None => return Err(authentication::unauthorized()),
-    };
+    let found = authentication::authenticate(server, &parts.headers, &parts.extensions)?;
+    context.user = found.unwrap_or_else(UserInfo::anonymous);
     Ok(())
 }
 
-/// Whether a path answers to those who have not said who they are.
-fn is_open(path: &str) -> bool {
-    OPEN_PATHS.iter().any(|open| {
-        path.strip_prefix(open)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+fn impersonate(server: &ApiServer, context: &mut Context, _: &Parts) -> Result<(), ApiError> {
+    let wanted = impersonation::impersonate(&*server.authorization.all, context)?;
+    if let Some(user) = wanted {
+        context.user = user;
+    }
+    impersonation::strip(&mut context.headers);
+    Ok(())
 }
 
 fn authorize(server: &ApiServer, context: &mut Context, _: &Parts) -> Result<(), ApiError> {
-    if is_open(&context.info.path) {
-        return Ok(());
-    }
-    authorization::check(&*server.authorizer, context)
+    authorization::check(&*server.authorization.all, context)
 }
 
 /// How many requests are served at once. Those beyond wait in order; beyond those, 429.

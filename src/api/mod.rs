@@ -13,6 +13,7 @@ mod compress;
 mod context;
 mod discovery;
 mod health;
+mod impersonation;
 mod metrics;
 mod openapi;
 mod registry;
@@ -26,10 +27,10 @@ mod verbs;
 mod version;
 
 pub use authentication::{
-    CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES, InProcessIdentity,
-    TokenTable, UserInfo,
+    AccountTokens, CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES,
+    InProcessIdentity, TokenTable, UserInfo,
 };
-pub use authorization::{Attributes, Authorizer, Decision, ResourceRule, Rules};
+pub use authorization::{Attributes, Authorizer, Decision, Rules};
 pub use axum::body::Body;
 pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};
@@ -84,6 +85,8 @@ pub struct ApiConfig {
     pub clock: Clock,
     /// Bearer tokens that are known.
     pub tokens: TokenTable,
+    /// What signs and checks service accounts' tokens.
+    pub accounts: Arc<AccountTokens>,
     /// The authority of client certificates, if they are accepted.
     pub client_ca: Option<CertificateAuthority>,
     /// Tells when to end watches and streams.
@@ -97,7 +100,7 @@ pub struct ApiConfig {
 /// The server.
 pub struct ApiServer {
     registry: registry::Registry,
-    authorizer: Box<dyn Authorizer>,
+    authorization: authorization::Authorization,
     metrics: metrics::ApiMetrics,
     gate: chain::Gate,
     openapi: openapi::Documents,
@@ -105,6 +108,7 @@ pub struct ApiServer {
     nodes: Arc<dyn NodeTransport>,
     clock: Clock,
     tokens: TokenTable,
+    accounts: Arc<AccountTokens>,
     client_ca: Option<CertificateAuthority>,
     shutdown: Shutdown,
     limits: Limits,
@@ -116,7 +120,7 @@ impl ApiServer {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
         bootstrap::objects(&registry, &config.clock).await?;
         Ok(Arc::new(Self {
-            authorizer: authorization::standard(registry.cache.clone()),
+            authorization: authorization::standard(&registry.cache),
             metrics: metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store),
             gate: chain::Gate::new(&config.limits),
             openapi: openapi::Documents::default(),
@@ -125,6 +129,7 @@ impl ApiServer {
             nodes: config.nodes,
             clock: config.clock,
             tokens: config.tokens,
+            accounts: config.accounts,
             client_ca: config.client_ca,
             shutdown: config.shutdown,
             limits: config.limits,

@@ -3,12 +3,12 @@
 
 use crate::api::context::Context;
 use crate::api::verbs::{self, Target, update::not_allowed};
-use crate::api::{ApiServer, Body, discovery, health, openapi, subresources, version};
+use crate::api::{ApiServer, Body, discovery, health, openapi, respond, subresources, version};
 use crate::meta::{ApiError, Reason};
 use crate::resources::{DefRef, Part, Verb};
-use http::header::ALLOW;
+use http::header::{ALLOW, CACHE_CONTROL};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// 404 for what is not served at all.
@@ -192,7 +192,24 @@ async fn path(server: &Arc<ApiServer>, context: &Context) -> Result<Response<Bod
         ("version", "") => version::serve(context),
         ("livez" | "readyz" | "healthz", check) => health::serve(server, context, first, check),
         ("openapi", document) => openapi::serve(server, context, document).await,
+        (".well-known", "openid-configuration") => {
+            let document = server.accounts.configuration();
+            Ok(identity_document("application/json", &document))
+        }
+        ("openid", "v1/jwks") => {
+            let document = server.accounts.keys();
+            Ok(identity_document("application/jwk-set+json", &document))
+        }
         ("metrics", "") => Ok(server.metrics.serve()),
         _ => Err(not_found()),
     }
+}
+
+/// What others need to check tokens; it may be kept for an hour.
+/// Kubernetes: `pkg/routes` openidmetadata.
+fn identity_document(content_type: &'static str, document: &Value) -> Response<Body> {
+    let mut response = respond::bytes_of(content_type, StatusCode::OK, document.to_string());
+    let cached = HeaderValue::from_static("public, max-age=3600");
+    response.headers_mut().insert(CACHE_CONTROL, cached);
+    response
 }

@@ -5,15 +5,32 @@ use crate::meta::{Object, ObjectKey};
 use crate::stdx::Clock;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a reconciler works with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Context {
+    /// Acts as the controller's own service account.
     pub(crate) client: Client,
+    /// Acts as `system:kube-controller-manager`, which may list and watch everything: for what a
+    /// controller of Kubernetes reads from the caches that all of them share.
+    pub(crate) shared: Client,
+    pub(crate) trust: Arc<Trust>,
     pub(crate) clock: Clock,
     /// When the controllers started: what was before, nobody saw.
     pub(crate) started: Timestamp,
+}
+
+/// Signs the token that a Secret of a namespace keeps for an account (name, unique id).
+pub type SignToken = Box<dyn Fn(&str, &str, (&str, &str)) -> Result<String, String> + Send + Sync>;
+
+/// By what others know the cluster.
+pub struct Trust {
+    /// The authority's certificate.
+    pub ca_pem: String,
+    /// Signs tokens.
+    pub sign: SignToken,
 }
 
 /// What a reconciler asks for after it is done.
@@ -32,6 +49,8 @@ pub(crate) type Reconcile = fn(Context, ObjectKey) -> BoxFuture<'static, Result<
 pub(crate) struct Watched {
     /// Group, version, plural.
     pub(crate) resource: (&'static str, &'static str, &'static str),
+    /// A field selector, may be empty.
+    pub(crate) fields: &'static str,
     /// The key that a change of this object concerns; `None` if none.
     pub(crate) key: fn(&Object) -> Option<ObjectKey>,
 }
@@ -40,6 +59,8 @@ pub(crate) struct Watched {
 pub(crate) struct ControllerDef {
     /// Kubernetes' name for it.
     pub(crate) name: &'static str,
+    /// The service account in `kube-system` that it acts as; none for what the manager does itself.
+    pub(crate) account: Option<&'static str>,
     /// What it follows.
     pub(crate) watches: &'static [Watched],
     /// Keys that are worked on at the same time.

@@ -2,7 +2,7 @@
 //! come again later. A controller that panics on a key loses that key's turn, not the house.
 
 use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, QueueStats, WorkQueue};
-use crate::controllers::def::{Context, ControllerDef, Next};
+use crate::controllers::def::{Context, ControllerDef, Next, Trust};
 use crate::controllers::{CONTROLLERS, garbage_collector};
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use crate::stdx::{Clock, Metrics, Samples, Shutdown};
@@ -16,6 +16,10 @@ use std::sync::Arc;
 pub struct ControllersConfig {
     /// Acts as `system:kube-controller-manager`.
     pub client: Client,
+    /// Makes a client that acts as a service account of `kube-system`.
+    pub account: Arc<dyn Fn(&'static str) -> Client + Send + Sync>,
+    /// By what others know the cluster.
+    pub trust: Trust,
     /// The clock.
     pub clock: Clock,
     /// When to stop.
@@ -52,22 +56,33 @@ impl HasMeta for Followed {
 impl Controllers {
     /// Starts all controllers, until `shutdown`.
     pub fn start(config: ControllersConfig) -> Self {
-        let context = Context {
-            client: config.client,
-            started: config.clock.now(),
-            clock: config.clock,
+        let started = config.clock.now();
+        let trust = Arc::new(config.trust);
+        let context_of = |account: Option<&'static str>| Context {
+            client: account.map_or_else(
+                || config.client.clone(),
+                |account| (config.account)(account),
+            ),
+            shared: config.client.clone(),
+            trust: trust.clone(),
+            started,
+            clock: config.clock.clone(),
         };
         let mut followed = Vec::new();
         let mut queues = Vec::new();
         for def in CONTROLLERS {
+            let context = context_of(def.account);
             let queue = WorkQueue::new(context.clock.clone());
             for watched in def.watches {
                 let (group, version, plural) = watched.resource;
                 let resource = GroupVersionResource::new(group, version, plural);
                 let (queue, key) = (queue.clone(), watched.key);
                 followed.push(Informer::start(
-                    context.client.clone(),
-                    InformerConfig::all(resource),
+                    context.shared.clone(),
+                    InformerConfig {
+                        field_selector: watched.fields.to_owned(),
+                        ..InformerConfig::all(resource)
+                    },
                     context.clock.clone(),
                     &config.shutdown,
                     move |change: Change<Followed>| {
@@ -87,6 +102,7 @@ impl Controllers {
             }
             queues.push((def.name, queue));
         }
+        let context = context_of(Some(garbage_collector::ACCOUNT));
         let collector = garbage_collector::start(context, &config.shutdown);
         let mut reads = vec![(garbage_collector::NAME, Arc::new(collector) as ReadStats)];
         for (name, queue) in queues {

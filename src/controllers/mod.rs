@@ -3,6 +3,8 @@
 //! Must never touch store, net or wasm.
 //! Kubernetes: kube-controller-manager; names are its own.
 
+mod account_tokens;
+mod cluster_role_aggregation;
 mod def;
 mod garbage_collector;
 mod manager;
@@ -11,13 +13,16 @@ mod node_lifecycle;
 mod pod_gc;
 mod service_account;
 
+pub use def::{SignToken, Trust};
 pub use manager::{Controllers, ControllersConfig};
-pub use node_lifecycle::mark_silent;
+pub use node_lifecycle::{ACCOUNT as NODE_CONTROLLER, mark_silent};
 
 use def::ControllerDef;
 
 /// The controllers.
 pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
+    &account_tokens::CONTROLLER,
+    &cluster_role_aggregation::CONTROLLER,
     &namespace::CONTROLLER,
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,

@@ -17,8 +17,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
     name: "namespace-controller",
+    account: Some("namespace-controller"),
     watches: &[Watched {
         resource: ("", "v1", "namespaces"),
+        fields: "",
         key: |object| object.deletion_timestamp().is_some().then(|| object.key()),
     }],
     workers: 5,

@@ -25,10 +25,15 @@ const CONDITIONS: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", 
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
+/// The service account that nodes are looked after by.
+pub const ACCOUNT: &str = "node-controller";
+
 pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
     name: "node-lifecycle-controller",
+    account: Some(ACCOUNT),
     watches: &[Watched {
         resource: ("", "v1", "nodes"),
+        fields: "",
         key: |node| Some(ObjectKey::new("", node.name())),
     }],
     workers: 1,
@@ -44,8 +49,7 @@ async fn reconcile(context: Context, key: ObjectKey) -> Result<Next, ClientError
     let Some(mut node) = read(client, &nodes(), "", &key.name).await? else {
         return Ok(Next::Wait);
     };
-    let leases = GroupVersionResource::new("coordination.k8s.io", "v1", "leases");
-    let lease = read(client, &leases, LEASES, &key.name).await?;
+    let lease = lease(&context.shared, &key.name).await?;
     let now = context.clock.now();
     let next = match left(&node, lease.as_ref(), context.started, now) {
         Some(left) => Next::After(left),
@@ -79,6 +83,14 @@ async fn read(
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The lease of a node. It may be listed and watched, not got.
+async fn lease(shared: &Client, node: &str) -> Result<Option<Object>, ClientError> {
+    let leases = GroupVersionResource::new("coordination.k8s.io", "v1", "leases");
+    let query = Query::new().with("fieldSelector", &format!("metadata.name={node}"));
+    let listed = shared.list::<Value>(&leases, LEASES, &query).await?;
+    Ok(listed.items.into_iter().find_map(Object::from_value))
 }
 
 fn time_at(object: &Object, path: &[&str]) -> Option<Timestamp> {

@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 
 pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
     name: "pod-garbage-collector-controller",
+    account: Some("pod-garbage-collector"),
     watches: &[
         Watched {
             resource: ("", "v1", "nodes"),
+            fields: "",
             key: |node| Some(ObjectKey::new("", node.name())),
         },
         Watched {
             resource: ("", "v1", "pods"),
+            fields: "",
             key: unacknowledged,
         },
     ],

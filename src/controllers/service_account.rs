@@ -11,13 +11,16 @@ const DEFAULT: &str = "default";
 
 pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
     name: "serviceaccount-controller",
+    account: Some("service-account-controller"),
     watches: &[
         Watched {
             resource: ("", "v1", "namespaces"),
+            fields: "",
             key: |object| Some(object.key()),
         },
         Watched {
             resource: ("", "v1", "serviceaccounts"),
+            fields: "",
             key: |object| {
                 (object.name() == DEFAULT).then(|| ObjectKey::new("", object.namespace()))
             },
@@ -36,7 +39,7 @@ async fn reconcile(context: Context, key: ObjectKey) -> Result<Next, ClientError
     let namespaces = GroupVersionResource::new("", "v1", "namespaces");
     let accounts = GroupVersionResource::new("", "v1", "serviceaccounts");
     let namespace = match context
-        .client
+        .shared
         .get::<Value>(&namespaces, "", &key.name)
         .await
     {
@@ -45,7 +48,7 @@ async fn reconcile(context: Context, key: ObjectKey) -> Result<Next, ClientError
         Err(error) => return Err(error),
     };
     let exists = match context
-        .client
+        .shared
         .get::<Value>(&accounts, &key.name, DEFAULT)
         .await
     {

@@ -269,7 +269,10 @@ impl ApiError {
     }
 
     fn about(reason: Reason, of: &GroupResource, name: &str, message: String) -> Self {
-        let mut details = json!({ "name": name, "kind": of.resource });
+        let mut details = json!({ "kind": of.resource });
+        if !name.is_empty() {
+            insert(&mut details, "name", json!(name));
+        }
         if !of.group.is_empty() {
             insert(&mut details, "group", json!(of.group));
         }

@@ -1,9 +1,11 @@
 //! A cluster in this process: read [`Cluster::start`] from top to bottom to see what there is and
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
-use crate::api::{ApiConfig, ApiServer, GROUP_MASTERS, Limits, TokenTable, UserInfo};
+use crate::api::{
+    AccountTokens, ApiConfig, ApiServer, GROUP_MASTERS, Limits, TokenTable, UserInfo,
+};
 use crate::client::{Client, ClientError, Query};
-use crate::controllers::{Controllers, ControllersConfig, mark_silent};
+use crate::controllers::{Controllers, ControllersConfig, NODE_CONTROLLER, Trust, mark_silent};
 use crate::kubelet::{EgressEvents, KubeletMetrics, LocalNodes};
 use crate::meta::GroupVersionResource;
 use crate::net::{EgressPolicy, Fabric, FabricConfig};
@@ -22,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The user that the controllers act as.
-const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+/// Who runs the controllers; each acts as a service account of its own.
+const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
 /// A running cluster.
 pub struct Cluster {
@@ -76,11 +78,12 @@ struct World {
     fabric: Arc<Fabric>,
     api: Arc<ApiServer>,
     clients: Clients,
+    accounts: Arc<AccountTokens>,
 }
 
 /// Starts the network and the API server. Nodes and addresses are reached through the server's
 /// side of the two seams, so that comes first.
-async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
+async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, ServeError> {
     let nodes = LocalNodes::new(ground.branches.nodes.clone());
     let fabric = Fabric::new(FabricConfig {
         egress: EgressPolicy::parse(&ground.config.egress)
@@ -94,6 +97,7 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
     if ground.config.hide_retired_apis {
         scheme = scheme.without_retired();
     }
+    let accounts = Arc::new(ground.kept.account_tokens(address)?);
     let api = ApiServer::start(ApiConfig {
         store: ground.kept.store.clone(),
         scheme: Arc::new(scheme),
@@ -101,6 +105,7 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
         nodes: nodes.clone(),
         clock: ground.clock.clone(),
         tokens: TokenTable::new(),
+        accounts: accounts.clone(),
         client_ca: Some(parts::client_authority(&ground.kept.authority)?),
         shutdown: ground.branches.api.clone(),
         limits: Limits::default(),
@@ -110,6 +115,7 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
     .map_err(|error| ServeError::Start(format!("the API server: {error}")))?;
     Ok(World {
         clients: Clients::new(&api, &ground.metrics),
+        accounts,
         nodes,
         fabric,
         api,
@@ -118,8 +124,7 @@ async fn start_world(ground: &Ground<'_>) -> Result<World, ServeError> {
 
 /// A node of an earlier start that is not started now is nowhere, before anyone can choose it.
 async fn say_silent_nodes(ground: &Ground<'_>, clients: &Clients) -> Result<(), ServeError> {
-    let user = UserInfo::new(CONTROLLER_MANAGER, &[]);
-    let client = clients.client(user, "kube-controller-manager");
+    let client = clients.controller(NODE_CONTROLLER, CONTROLLER_MANAGER);
     let told = |error: ClientError| ServeError::Start(format!("the nodes: {error}"));
     let all = GroupVersionResource::new("", "v1", "nodes");
     let all = client.list::<Node>(&all, "", &Query::new()).await;
@@ -140,11 +145,20 @@ async fn say_silent_nodes(ground: &Ground<'_>, clients: &Clients) -> Result<(), 
 }
 
 /// Starts who acts on the API beside the nodes, each under its own user.
-fn start_control(ground: &Ground<'_>, clients: &Clients) -> (Controllers, Scheduler) {
+fn start_control(ground: &Ground<'_>, world: &World) -> (Controllers, Scheduler) {
+    let (clients, accounts) = (&world.clients, world.accounts.clone());
     let shutdown = &ground.branches.control;
     let component = |user: &str, manager: &str| clients.client(UserInfo::new(user, &[]), manager);
     let controllers = Controllers::start(ControllersConfig {
-        client: component(CONTROLLER_MANAGER, "kube-controller-manager"),
+        client: component("system:kube-controller-manager", CONTROLLER_MANAGER),
+        account: {
+            let clients = clients.clone();
+            Arc::new(move |account| clients.controller(account, CONTROLLER_MANAGER))
+        },
+        trust: Trust {
+            ca_pem: ground.kept.authority.certificate_pem().to_owned(),
+            sign: Box::new(move |namespace, secret, whose| accounts.kept(namespace, secret, whose)),
+        },
         clock: ground.clock.clone(),
         shutdown: shutdown.clone(),
         metrics: ground.metrics.clone(),
@@ -218,9 +232,9 @@ impl Cluster {
         };
 
         // The network and the API server; who acts on it; the nodes.
-        let world = start_world(&ground).await?;
+        let world = start_world(&ground, address).await?;
         say_silent_nodes(&ground, &world.clients).await?;
-        let (controllers, scheduler) = start_control(&ground, &world.clients);
+        let (controllers, scheduler) = start_control(&ground, &world);
         start_nodes(&ground, &world).await?;
         if !(scheduler.ready().await && controllers.ready().await) {
             return Err(ServeError::Start("stopped before it was ready".to_owned()));

@@ -41,6 +41,11 @@ impl Clients {
         }
     }
 
+    /// A client that acts as a controller's service account.
+    pub(crate) fn controller(&self, account: &str, manager: &str) -> Client {
+        self.client(UserInfo::service_account("kube-system", account), manager)
+    }
+
     /// A client that acts as `user`; `manager` owns what it writes.
     pub(crate) fn client(&self, user: UserInfo, manager: &str) -> Client {
         let own = self.clone();

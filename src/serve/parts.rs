@@ -1,7 +1,9 @@
 //! The parts of a cluster that take more than a line to make, each told what it needs by
 //! `cluster.rs`. Must not know in which order they start.
 
-use crate::api::{CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo};
+use crate::api::{
+    AccountTokens, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo,
+};
 use crate::kubelet::{
     Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
     WasmPodRuntime,
@@ -98,6 +100,8 @@ pub(crate) struct Kept {
     pub(crate) store: Arc<dyn Store>,
     images: Arc<ImageStore>,
     pub(crate) authority: Authority,
+    /// The key of service accounts' tokens, in PKCS#8 form.
+    accounts_key: Vec<u8>,
 }
 
 impl Kept {
@@ -106,14 +110,32 @@ impl Kept {
         let dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
         let store = open_store(dir.as_ref()).await?;
         let images = open_images(dir.as_ref())?;
-        let authority = Authority::open(folder(dir.as_ref(), "pki")?.as_deref(), clock)?;
+        let pki = folder(dir.as_ref(), "pki")?;
+        let authority = Authority::open(pki.as_deref(), clock)?;
+        let accounts_key = pki::accounts_key(pki.as_deref())?;
         Ok(Self {
             dir,
             store,
             images,
             authority,
+            accounts_key,
         })
     }
+
+    /// What signs and checks service accounts' tokens of a server at this address.
+    pub(crate) fn account_tokens(&self, listen: SocketAddr) -> Result<AccountTokens, ServeError> {
+        AccountTokens::new(&self.accounts_key, &server_url(listen)).map_err(ServeError::Start)
+    }
+}
+
+/// The URL by which clients on this machine know the server.
+fn server_url(listen: SocketAddr) -> String {
+    let host = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("https://{}", SocketAddr::new(host, listen.port()))
 }
 
 async fn open_store(dir: Option<&DataDir>) -> Result<Arc<dyn Store>, ServeError> {
@@ -285,12 +307,7 @@ pub(crate) fn write_kubeconfigs(
     kept: &Kept,
     listen: SocketAddr,
 ) -> Result<Written, ServeError> {
-    let host = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let url = format!("https://{}", SocketAddr::new(host, listen.port()));
+    let url = server_url(listen);
     let authority = &kept.authority;
     let admin = authority.client(ADMIN, &[GROUP_MASTERS])?;
     let text = pki::kubeconfig(&url, authority, &admin);

@@ -158,6 +158,31 @@ impl Authority {
     }
 }
 
+/// Reads the key of service accounts' tokens from `folder`, or makes it there; without a folder a
+/// new one. In PKCS#8 form.
+pub(crate) fn accounts_key(folder: Option<&Path>) -> Result<Vec<u8>, ServeError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        ServeError::Start(format!("the key of service accounts' tokens: {error}"))
+    };
+    let Some(folder) = folder else {
+        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        return Ok(key.serialize_der());
+    };
+    let path = folder.join("sa.key");
+    match std::fs::read_to_string(&path) {
+        Ok(pem) => KeyPair::from_pem(&pem)
+            .map(|key| key.serialize_der())
+            .map_err(|error| ServeError::file(&path, error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = KeyPair::generate().map_err(|error| failed(&error))?;
+            write_atomic(&path, key.serialize_pem().as_bytes(), 0o600)
+                .map_err(|error| ServeError::file(&path, error))?;
+            Ok(key.serialize_der())
+        }
+        Err(error) => Err(ServeError::file(&path, error)),
+    }
+}
+
 fn ca_params(clock: &Clock) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     let mut subject = DistinguishedName::new();
@@ -223,6 +248,21 @@ mod tests {
             .as_str()
             .unwrap();
         assert_eq!(user, "kubernetes-admin");
+    }
+
+    #[test]
+    fn the_key_of_tokens_is_kept_for_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let first = accounts_key(Some(folder.path())).unwrap();
+        assert_eq!(accounts_key(Some(folder.path())).unwrap(), first);
+        assert_ne!(accounts_key(None).unwrap(), first);
+        let path = folder.path().join("sa.key");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(&path, "not a key").unwrap();
+        let error = accounts_key(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("sa.key"), "{error}");
     }
 
     #[test]

@@ -6,9 +6,11 @@ mod certificate_signing_request;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod priority;
+mod rbac_escalation;
 mod service_account;
 
 use crate::api::authentication::UserInfo;
+use crate::api::authorization::Authorization;
 use crate::api::registry::Registry;
 use crate::api::verbs::Target;
 use crate::meta::{ApiError, Object};
@@ -25,6 +27,7 @@ pub(crate) enum Operation {
 /// What a plugin may look at beside the object.
 pub(crate) struct Request<'a> {
     pub(crate) registry: &'a Registry,
+    pub(crate) authorization: &'a Authorization,
     pub(crate) user: &'a UserInfo,
     pub(crate) target: &'a Target,
     pub(crate) operation: Operation,
@@ -77,6 +80,7 @@ static PLUGINS: &[&dyn Plugin] = &[
     &priority::Priority,
     &certificate_signing_request::CertificateSigningRequest,
     &default_toleration_seconds::DefaultTolerationSeconds,
+    &rbac_escalation::RbacEscalation,
 ];
 
 /// Lets every plugin change the object.

@@ -2,14 +2,18 @@
 //! credentials decides. Credentials that are wrong are a 401, never a step down to anonymous.
 //! Must not know what the caller may do.
 
+mod account_tokens;
 mod certificates;
 mod tokens;
 
+pub use account_tokens::AccountTokens;
+pub(crate) use account_tokens::{Accepted as AcceptedToken, Claims, ISSUER, Reference};
 pub(crate) use certificates::AnyCertificate;
 pub use certificates::CertificateAuthority;
 pub use tokens::TokenTable;
 
-use crate::meta::{ApiError, Reason};
+use crate::api::ApiServer;
+use crate::meta::{ApiError, Reason, names};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::collections::BTreeMap;
@@ -22,8 +26,25 @@ pub(crate) const GROUP_UNAUTHENTICATED: &str = "system:unauthenticated";
 pub const GROUP_MASTERS: &str = "system:masters";
 /// The nodes' agents.
 pub const GROUP_NODES: &str = "system:nodes";
+/// All service accounts; with a namespace behind it, those of the namespace.
+pub(crate) const GROUP_SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
 /// The user of a request without credentials.
 pub(crate) const USER_ANONYMOUS: &str = "system:anonymous";
+
+/// The user that a service account is.
+pub(crate) fn account_user(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
+}
+
+/// Namespace and name of the service account that a user is, if it is one.
+pub(crate) fn split_account(user: &str) -> Option<(&str, &str)> {
+    let (namespace, name) = user
+        .strip_prefix("system:serviceaccount:")?
+        .split_once(':')?;
+    let valid =
+        names::dns1123_label(namespace).is_empty() && names::dns1123_subdomain(name).is_empty();
+    valid.then_some((namespace, name))
+}
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +67,15 @@ impl UserInfo {
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
             ..Self::default()
         }
+    }
+
+    /// A service account.
+    pub fn service_account(namespace: &str, name: &str) -> Self {
+        let own = format!("{GROUP_SERVICE_ACCOUNTS}:{namespace}");
+        Self::new(
+            &account_user(namespace, name),
+            &[GROUP_SERVICE_ACCOUNTS, &own],
+        )
     }
 
     /// Nobody in particular.
@@ -86,19 +116,19 @@ const AUTHENTICATORS: &[Authenticator] = &[in_process, client_certificate, beare
 struct Credentials<'a> {
     headers: &'a HeaderMap,
     extensions: &'a http::Extensions,
-    tokens: &'a TokenTable,
+    server: &'a ApiServer,
 }
 
 /// Who asks; `Ok(None)` for a request without credentials.
 pub(crate) fn authenticate(
+    server: &ApiServer,
     headers: &HeaderMap,
     extensions: &http::Extensions,
-    tokens: &TokenTable,
 ) -> Result<Option<UserInfo>, ApiError> {
     let credentials = Credentials {
         headers,
         extensions,
-        tokens,
+        server,
     };
     for authenticator in AUTHENTICATORS {
         match authenticator(&credentials) {
@@ -133,8 +163,32 @@ fn bearer_token(credentials: &Credentials<'_>) -> Option<Result<UserInfo, String
     let Some(token) = header.to_str().ok().and_then(bearer) else {
         return Some(Err("the Authorization header is no bearer token".to_owned()));
     };
-    let found = credentials.tokens.find(token);
-    Some(found.ok_or_else(|| "the bearer token is not known".to_owned()))
+    let known = token_user(credentials.server, token, &[ISSUER.to_owned()]);
+    Some(known.map(|known| known.user))
+}
+
+/// Whose a token is, for one of `audiences`. A token of the table is for everyone.
+pub(crate) fn token_user(
+    server: &ApiServer,
+    token: &str,
+    audiences: &[String],
+) -> Result<AcceptedToken, String> {
+    const UNKNOWN: &str = "invalid bearer token";
+    let own = ISSUER.to_owned();
+    if audiences.contains(&own)
+        && let Some(user) = server.tokens.find(token)
+    {
+        return Ok(AcceptedToken {
+            user,
+            audiences: vec![own],
+        });
+    }
+    let (cache, now) = (&server.registry.cache, server.clock.now());
+    match server.accounts.check(token, audiences, cache, now) {
+        None => Err(UNKNOWN.to_owned()),
+        Some(Err(why)) => Err(format!("[{UNKNOWN}, {why}]")),
+        Some(Ok(accepted)) => Ok(accepted),
+    }
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -2,12 +2,14 @@
 //! decides, and what nobody allows is refused in Kubernetes' words. Must not know how callers are
 //! recognized.
 
-mod components;
+mod nodes;
+mod rbac;
 mod rules;
 
-pub use rules::{ResourceRule, Rules};
+pub(crate) use rbac::Rbac;
+pub use rules::Rules;
 
-use crate::api::authentication::{GROUP_AUTHENTICATED, GROUP_MASTERS, UserInfo};
+use crate::api::authentication::{GROUP_MASTERS, UserInfo};
 use crate::api::context::Context;
 use crate::api::registry::Cache;
 use crate::api::request_info::RequestInfo;
@@ -29,8 +31,8 @@ pub struct Attributes<'a> {
 /// An authorizer's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Yes.
-    Allow,
+    /// Yes; by which binding, if it was one.
+    Allow(Option<Arc<str>>),
     /// No, and nobody else is asked.
     Deny(String),
     /// Ask the next one; the text may say why not here.
@@ -48,14 +50,25 @@ pub trait Authorizer: Send + Sync {
     }
 }
 
+/// Who decides, in this process.
+pub(crate) struct Authorization {
+    /// All authorizers, in the order they are asked.
+    pub(crate) all: Box<dyn Authorizer>,
+    /// The roles, for those who give away what they have.
+    pub(crate) rbac: Rbac,
+}
+
 /// The authorizers in the order they are asked.
-pub(crate) fn standard(cache: Arc<Cache>) -> Box<dyn Authorizer> {
-    Box::new(Union(vec![
-        Box::new(Masters),
-        Box::new(components::Components),
-        Box::new(components::Nodes::new(cache)),
-        Box::new(Everyone),
-    ]))
+pub(crate) fn standard(cache: &Arc<Cache>) -> Authorization {
+    let rbac = Rbac::new(cache);
+    Authorization {
+        all: Box::new(Union(vec![
+            Box::new(Masters),
+            Box::new(nodes::Nodes::new(cache.clone())),
+            Box::new(rbac.clone()),
+        ])),
+        rbac,
+    }
 }
 
 struct Union(Vec<Box<dyn Authorizer>>);
@@ -70,7 +83,7 @@ impl Authorizer for Union {
                 decided => return decided,
             }
         }
-        Decision::NoOpinion(reasons.join(", "))
+        Decision::NoOpinion(reasons.join("\n"))
     }
 
     fn rules(&self, user: &UserInfo, namespace: &str) -> Rules {
@@ -82,102 +95,52 @@ impl Authorizer for Union {
     }
 }
 
-/// `system:masters` may do everything.
+/// `system:masters` may do everything, whatever the roles say.
 struct Masters;
 
 impl Authorizer for Masters {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         if attributes.user.is_in(GROUP_MASTERS) {
-            Decision::Allow
+            Decision::Allow(None)
         } else {
             Decision::NoOpinion(String::new())
         }
-    }
-
-    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
-        if user.is_in(GROUP_MASTERS) {
-            Rules::all()
-        } else {
-            Rules::default()
-        }
-    }
-}
-
-/// Paths that everyone who has said who he is may read.
-const DISCOVERY_PATHS: &[&str] = &["/api", "/apis", "/openapi", "/version"];
-/// Questions about oneself.
-const SELF_REVIEWS: &[&str] = &[
-    "selfsubjectaccessreviews",
-    "selfsubjectrulesreviews",
-    "selfsubjectreviews",
-];
-
-/// Discovery, and questions about oneself.
-struct Everyone;
-
-impl Authorizer for Everyone {
-    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
-        let info = attributes.info;
-        let reads = matches!(info.verb.as_str(), "get" | "head");
-        let path_below = |open: &&'static str| {
-            info.path
-                .strip_prefix(*open)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let allowed = attributes.user.is_in(GROUP_AUTHENTICATED)
-            && if info.is_resource {
-                info.verb == "create" && SELF_REVIEWS.contains(&info.resource.as_str())
-            } else {
-                reads && DISCOVERY_PATHS.iter().any(path_below)
-            };
-        if allowed {
-            Decision::Allow
-        } else {
-            Decision::NoOpinion(String::new())
-        }
-    }
-
-    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
-        if !user.is_in(GROUP_AUTHENTICATED) {
-            return Rules::default();
-        }
-        let mut rules = Rules::reads(DISCOVERY_PATHS);
-        let access = ["selfsubjectaccessreviews", "selfsubjectrulesreviews"];
-        for (group, resources) in [
-            ("authorization.k8s.io", &access[..]),
-            ("authentication.k8s.io", &["selfsubjectreviews"]),
-        ] {
-            rules
-                .resources
-                .push(ResourceRule::new(group, resources, &["create"]));
-        }
-        rules
     }
 }
 
 /// Refuses what is not allowed.
 pub(crate) fn check(authorizer: &dyn Authorizer, context: &Context) -> Result<(), ApiError> {
-    let field_selector = context.parameter("fieldSelector").unwrap_or_default();
-    let decision = authorizer.authorize(&Attributes {
-        user: &context.user,
-        info: &context.info,
-        field_selector: &field_selector,
-    });
-    match decision {
-        Decision::Allow => Ok(()),
+    let field_selector = match context.info.verb.as_str() {
+        "list" | "watch" | "deletecollection" => context.parameter("fieldSelector"),
+        _ => None,
+    };
+    check_attributes(
+        authorizer,
+        &Attributes {
+            user: &context.user,
+            info: &context.info,
+            field_selector: &field_selector.unwrap_or_default(),
+        },
+    )
+}
+
+/// Refuses what is not allowed.
+pub(crate) fn check_attributes(
+    authorizer: &dyn Authorizer,
+    attributes: &Attributes<'_>,
+) -> Result<(), ApiError> {
+    match authorizer.authorize(attributes) {
+        Decision::Allow(_) => Ok(()),
         Decision::Deny(reason) | Decision::NoOpinion(reason) => {
-            tracing::debug!(
-                user = context.user.name,
-                path = context.info.path,
-                "forbidden"
-            );
-            Err(forbidden(&context.user, &context.info, &reason))
+            let Attributes { user, info, .. } = attributes;
+            tracing::debug!(user = user.name, path = info.path, "forbidden");
+            Err(forbidden(user, info, &reason))
         }
     }
 }
 
 /// 403 in Kubernetes' words.
-fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
+pub(crate) fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
     let mut words = format!("User {:?} cannot {} ", user.name, info.verb);
     if info.is_resource {
         let resource = info.resource_and_subresource();
@@ -189,6 +152,12 @@ fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
         }
     } else {
         words += &format!("path {:?}", info.path);
+    }
+    // What the client has sent must not look like a page to a browser.
+    for (mark, harmless) in [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")] {
+        if words.contains(mark) {
+            words = words.replace(mark, harmless);
+        }
     }
     if !reason.is_empty() {
         words += &format!(": {reason}");

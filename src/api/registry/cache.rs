@@ -208,6 +208,24 @@ impl ResourceCache {
         state.changes.undo_to(revision, &state.objects)
     }
 
+    /// The last change of the kind.
+    pub(crate) fn revision(&self) -> u64 {
+        self.state.read().revision
+    }
+
+    /// What has changed after a revision, oldest first, and the revision that it leads to.
+    pub(crate) fn changes_after(&self, revision: u64) -> Result<(Vec<Arc<Change>>, u64), TooOld> {
+        let state = self.state.read();
+        let changes = state.changes.after(revision)?.cloned().collect();
+        Ok((changes, state.revision))
+    }
+
+    /// All objects, and the last change of the kind.
+    pub(crate) fn all(&self) -> (Objects, u64) {
+        let state = self.state.read();
+        (state.objects.clone(), state.revision)
+    }
+
     fn apply(&self, event: &Event, key: Arc<str>) {
         let mut state = self.state.write();
         let current = event.current.as_ref().and_then(|now| self.cached(now));

@@ -11,6 +11,7 @@ mod portforward;
 mod proxy;
 mod reviews;
 mod scale;
+mod token;
 
 use crate::api::context::Context;
 use crate::api::verbs::Target;
@@ -34,6 +35,7 @@ pub(crate) async fn serve(
         ("pods", "log") => log::log(server, context, target).await,
         ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
         ("pods", "portforward") => portforward::forward(server, context, target, request).await,
+        ("serviceaccounts", "token") => token::create(server, context, target, request).await,
         ("nodes", "proxy") => node_proxy::proxy(server, context, target).await,
         (_, "scale") => scale::serve(server, context, target, request).await,
         (resource, subresource) => Err(later(resource, subresource)),

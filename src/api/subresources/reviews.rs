@@ -3,7 +3,7 @@
 //! and authenticator are asked.
 //! Kubernetes: registry `authorization/*`, `authentication/*`.
 
-use crate::api::authentication::UserInfo;
+use crate::api::authentication::{self, ISSUER, UserInfo};
 use crate::api::authorization::{Attributes, Decision};
 use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
@@ -27,9 +27,6 @@ const REVIEWS: &[(&str, Answer)] = &[
     ("selfsubjectaccessreviews", own_access),
     ("selfsubjectrulesreviews", own_rules),
 ];
-
-/// For whom a token is good if nothing else is asked.
-const API_AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// Whether the resource is a review.
 pub(super) fn is_review(plural: &str) -> bool {
@@ -93,22 +90,27 @@ fn token(server: &ApiServer, _: &Context, review: &Object) -> Result<Value, ApiE
         let text = "token is required for TokenReview in authentication";
         return Err(ApiError::bad_request(text));
     }
-    let spec = At::of(review, "spec");
-    let audiences = spec.field("audiences");
-    let fits = audiences.is_empty() || audiences.values().any(|a| a == API_AUDIENCE);
-    let Some(user) = server.tokens.find(token).filter(|_| fits) else {
-        return Ok(json!({ "user": {}, "error": "invalid bearer token" }));
+    let asked = At::of(review, "spec");
+    let asked = asked.field("audiences");
+    let asked: Vec<String> = asked
+        .values()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let audiences = if asked.is_empty() {
+        vec![ISSUER.to_owned()]
+    } else {
+        asked
     };
-    let mut status = json!({
+    let known = match authentication::token_user(server, token, &audiences) {
+        Ok(known) => known,
+        Err(why) => return Ok(json!({ "user": {}, "error": why })),
+    };
+    Ok(json!({
         "authenticated": true,
-        "user": user_to_value(&user.authenticated()),
-    });
-    if !audiences.is_empty()
-        && let Value::Object(status) = &mut status
-    {
-        status.insert("audiences".to_owned(), json!([API_AUDIENCE]));
-    }
-    Ok(status)
+        "user": user_to_value(&known.user.authenticated()),
+        "audiences": known.audiences,
+    }))
 }
 
 fn user_to_value(user: &UserInfo) -> Value {
@@ -176,13 +178,16 @@ fn access(server: &ApiServer, user: &UserInfo, review: &Object) -> Value {
         }
     };
     let selector = resource.field("fieldSelector");
-    let decision = server.authorizer.authorize(&Attributes {
+    let decision = server.authorization.all.authorize(&Attributes {
         user,
         info: &info,
         field_selector: selector.field("rawSelector").str(),
     });
     let (allowed, denied, reason) = match decision {
-        Decision::Allow => (true, false, String::new()),
+        Decision::Allow(by) => {
+            let reason = by.map(|by| format!("RBAC: allowed by {by}"));
+            (true, false, reason.unwrap_or_default())
+        }
         Decision::Deny(reason) => (false, true, reason),
         Decision::NoOpinion(reason) => (false, false, reason),
     };
@@ -202,6 +207,6 @@ fn own_rules(server: &ApiServer, context: &Context, review: &Object) -> Result<V
     if namespace.is_empty() {
         return Err(ApiError::bad_request("no namespace on request"));
     }
-    let rules = server.authorizer.rules(&context.user, namespace);
+    let rules = server.authorization.all.rules(&context.user, namespace);
     Ok(rules.to_status())
 }

@@ -95,6 +95,7 @@ pub(crate) async fn delete_one(
         check_preconditions(target, options, &old)?;
         let request = admission::Request {
             registry,
+            authorization: &server.authorization,
             user: &context.user,
             target,
             operation: Operation::Delete,

@@ -304,6 +304,7 @@ impl Change<'_> {
     fn admission(&self, operation: Operation) -> admission::Request<'_> {
         admission::Request {
             registry: &self.server.registry,
+            authorization: &self.server.authorization,
             user: &self.context.user,
             target: self.target,
             operation,

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
+/// The service account that it acts as.
+pub(super) const ACCOUNT: &str = "generic-garbage-collector";
 /// Kubernetes' name of the queue.
 pub(super) const NAME: &str = "garbage_collector_attempt_to_delete";
 /// Objects that are worked on at the same time. Kubernetes: concurrent-gc-syncs.

@@ -13,7 +13,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use wkube::api::{ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo};
+use wkube::api::{
+    AccountTokens, ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo,
+};
 use wkube::resources::Scheme;
 use wkube::stdx::{BoxStream, Clock, Dialer, NodeTransport, Shutdown};
 use wkube::store::{MemoryStore, Store, StoreOptions};
@@ -127,6 +129,7 @@ impl Cluster {
             nodes: net.clone(),
             clock,
             tokens,
+            accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
             client_ca: None,
             shutdown: shutdown.clone(),
             limits,

@@ -1,5 +1,6 @@
 //! The API server through its public face: requests to `handle` or over TLS, and their answers.
 
+mod access;
 mod harness;
 mod kinds;
 mod protobuf;
@@ -9,5 +10,6 @@ mod rows;
 mod scale;
 mod streams;
 mod tls;
+mod tokens;
 mod watches;
 mod writes;

@@ -13,7 +13,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
-use wkube::api::{ApiConfig, ApiServer, CertificateAuthority, Limits, TlsFiles, TokenTable, serve};
+use wkube::api::{
+    AccountTokens, ApiConfig, ApiServer, CertificateAuthority, Limits, TlsFiles, TokenTable, serve,
+};
 use wkube::resources::Scheme;
 use wkube::stdx::{Clock, Shutdown};
 use wkube::store::{MemoryStore, StoreOptions};
@@ -49,6 +51,7 @@ async fn edge() -> Edge {
         nodes: net,
         clock: Clock::real(),
         tokens: TokenTable::new(),
+        accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
         client_ca: Some(CertificateAuthority::new(std::slice::from_ref(&authority.der)).unwrap()),
         shutdown: shutdown.clone(),
         limits: Limits::default(),
@@ -130,12 +133,16 @@ async fn a_certificate_of_the_cluster_says_who_asks() {
 }
 
 #[tokio::test]
-async fn another_authority_or_no_certificate_is_401() {
+async fn another_authority_is_401_and_no_certificate_is_nobody() {
     let edge = edge().await;
     let stranger = issue(&authority(), "admin", "system:masters");
     let status = edge.get(Some(stranger), "/api/v1/pods").await.expect(401);
     assert_eq!(status["message"], json!("Unauthorized"));
-    edge.get(None, "/api/v1/pods").await.expect(401);
+    let message = edge.get(None, "/api/v1/pods").await.message(403);
+    assert!(
+        message.contains("User \"system:anonymous\" cannot list"),
+        "{message}"
+    );
     assert_eq!(edge.get(None, "/readyz").await.status, 200);
 }
 

@@ -13,7 +13,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use wkube::api::{ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo};
+use wkube::api::{
+    AccountTokens, ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo,
+};
 use wkube::client::{Client, InProcess, Query};
 use wkube::kubelet::{
     Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
@@ -122,6 +124,7 @@ impl Cluster {
             nodes: nodes.clone(),
             clock: clock.clone(),
             tokens: TokenTable::new(),
+            accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
             client_ca: None,
             shutdown: shutdown.clone(),
             limits: Limits::default(),

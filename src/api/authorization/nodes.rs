@@ -1,8 +1,7 @@
-//! What wkube's own components may do, as one table of rules; and the nodes' agents, which may touch
-//! only what belongs to their node. RBAC replaces the table when it comes; the nodes' rules stay.
-//! Kubernetes: bootstrap policy of RBAC, and the node authorizer with NodeRestriction.
+//! The nodes' agents, which may touch only what belongs to their node.
+//! Kubernetes: the node authorizer, with what NodeRestriction refuses.
 
-use super::{Attributes, Authorizer, Decision, ResourceRule, Rules};
+use super::{Attributes, Authorizer, Decision, Rules};
 use crate::api::authentication::{GROUP_NODES, UserInfo};
 use crate::api::registry::Cache;
 use serde_json::Value;
@@ -18,29 +17,6 @@ type Rule = (
 const READ: &[&str] = &["get", "list", "watch"];
 const EVENTS: Rule = ("", &["events"], &["create", "patch", "update"]);
 const NEW_EVENTS: Rule = ("events.k8s.io", &["events"], &["create", "patch", "update"]);
-const LEASES: Rule = (
-    "coordination.k8s.io",
-    &["leases"],
-    &["create", "get", "list", "watch", "update", "patch"],
-);
-
-const SCHEDULER: &[Rule] = &[
-    EVENTS,
-    NEW_EVENTS,
-    LEASES,
-    ("", &["pods", "nodes", "namespaces", "services"], READ),
-    ("", &["pods"], &["delete"]),
-    ("", &["pods/binding", "bindings"], &["create"]),
-    ("", &["pods/status"], &["patch", "update"]),
-];
-
-const CONTROLLER_MANAGER: &[Rule] = &[("*", &["*"], &["*"])];
-
-/// Users and what they may do.
-const USERS: &[(&str, &[Rule])] = &[
-    ("system:kube-scheduler", SCHEDULER),
-    ("system:kube-controller-manager", CONTROLLER_MANAGER),
-];
 
 fn allows(rules: &[Rule], attributes: &Attributes<'_>) -> bool {
     let info = attributes.info;
@@ -51,35 +27,6 @@ fn allows(rules: &[Rule], attributes: &Attributes<'_>) -> bool {
                 && resources.iter().any(|r| *r == "*" || *r == resource)
                 && verbs.iter().any(|v| *v == "*" || *v == info.verb)
         })
-}
-
-/// The components of the table.
-pub(super) struct Components;
-
-impl Authorizer for Components {
-    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
-        let user = &attributes.user.name;
-        let found = USERS.iter().find(|(name, _)| name == user);
-        match found {
-            Some((_, rules)) if allows(rules, attributes) => Decision::Allow,
-            _ => Decision::NoOpinion(String::new()),
-        }
-    }
-
-    fn rules(&self, user: &UserInfo, _namespace: &str) -> Rules {
-        let found = USERS.iter().find(|(name, _)| *name == user.name);
-        Rules {
-            resources: found.map(|(_, rules)| listed(rules)).unwrap_or_default(),
-            ..Rules::default()
-        }
-    }
-}
-
-fn listed(rules: &[Rule]) -> Vec<ResourceRule> {
-    let rules = rules.iter();
-    rules
-        .map(|(group, resources, verbs)| ResourceRule::new(group, resources, verbs))
-        .collect()
 }
 
 /// What every node may do, whichever object it is about.
@@ -163,8 +110,11 @@ impl Nodes {
                 Err("node is not allowed to modify other nodes".to_owned())
             }
             ("", "pods") if read || info.verb == "delete" => {
-                let wanted = format!("spec.nodeName={node}");
-                if info.name.is_empty() && attributes.field_selector.contains(&wanted) {
+                let own = |part: &str| {
+                    let value = part.strip_prefix("spec.nodeName=");
+                    value.map(|value| value.strip_prefix('=').unwrap_or(value)) == Some(node)
+                };
+                if info.name.is_empty() && attributes.field_selector.split(',').any(own) {
                     return Ok(());
                 }
                 if !info.name.is_empty() && self.owns_pod(node, &info.namespace, &info.name) {
@@ -240,10 +190,10 @@ impl Authorizer for Nodes {
             return Decision::NoOpinion(String::new());
         }
         if allows(NODE_ANY, attributes) {
-            return Decision::Allow;
+            return Decision::Allow(None);
         }
         match self.decide(node, attributes) {
-            Ok(()) => Decision::Allow,
+            Ok(()) => Decision::Allow(None),
             Err(reason) => Decision::NoOpinion(reason),
         }
     }
@@ -253,8 +203,7 @@ impl Authorizer for Nodes {
             return Rules::default();
         }
         Rules {
-            resources: listed(NODE_ANY),
-            incomplete: "node authorizer does not support user rule resolution".to_owned(),
+            error: "node authorizer does not support user rule resolution".to_owned(),
             ..Rules::default()
         }
     }
