@@ -197,7 +197,7 @@ fn aggregated_list(
                 .map(|version| aggregated_version(scheme, &group.group, version))
                 .collect();
             json!({
-                "metadata": { "name": group.group, "creationTimestamp": null },
+                "metadata": { "name": group.group },
                 "versions": versions,
             })
         })

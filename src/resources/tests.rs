@@ -21,47 +21,64 @@ fn verbs(list: &[Verb]) -> String {
         .join(",")
 }
 
+/// A row and its subresources, as a line of `resources.tsv` each.
+fn lines_of(def: &ResourceDef) -> Vec<String> {
+    let scope = match def.scope {
+        Scope::Namespaced => "namespaced",
+        Scope::Cluster => "cluster",
+    };
+    let words = [
+        &*def.group,
+        &def.version,
+        &def.plural,
+        &def.kind,
+        scope,
+        &verbs(&def.verbs),
+        &def.short_names.join(","),
+        &def.categories.join(","),
+        &def.singular,
+    ];
+    let mut lines = vec![words.join("\t")];
+    for sub in def.subresources.iter() {
+        let kind = match (&sub.group, &sub.version) {
+            (Some(group), Some(version)) => format!("{group}/{version}/{}", sub.kind),
+            _ => sub.kind.to_string(),
+        };
+        let name = format!("{}/{}", def.plural, sub.name);
+        let words = [&*def.group, &def.version, &name, &kind, scope].join("\t");
+        lines.push(format!("{words}\t{}\t\t\t", verbs(&sub.verbs)));
+    }
+    lines
+}
+
 #[test]
 fn discovery_is_kubernetes() {
-    let wanted: Vec<String> = golden(include_str!("../../tests/golden/resources/resources.tsv"))
-        .map(|w| w.join("\t"))
-        .collect();
-    let mut found = Vec::new();
-    for def in BUILTINS {
-        let scope = match def.scope {
-            Scope::Namespaced => "namespaced",
-            Scope::Cluster => "cluster",
-        };
-        found.push(
-            [
-                &def.group,
-                &def.version,
-                &def.plural,
-                &def.kind,
-                scope,
-                &verbs(&def.verbs),
-                &def.short_names.join(","),
-                &def.categories.join(","),
-            ]
-            .join("\t"),
-        );
-        for sub in def.subresources.iter() {
-            let kind = match (&sub.group, &sub.version) {
-                (Some(group), Some(version)) => format!("{group}/{version}/{}", sub.kind),
-                _ => sub.kind.to_string(),
-            };
-            let name = format!("{}/{}", def.plural, sub.name);
-            let words = [&def.group, &def.version, &*name, &kind, scope];
-            let words = words.join("\t");
-            found.push(format!("{words}\t{}\t\t", verbs(&sub.verbs)));
-        }
-    }
+    let served = include_str!("../../tests/golden/resources/resources.tsv");
+    let wanted: Vec<String> = golden(served).map(|w| w.join("\t")).collect();
+    let found: Vec<String> = BUILTINS.iter().flat_map(|def| lines_of(def)).collect();
     for line in &wanted {
         assert!(found.contains(line), "not in the table: {line}");
     }
     for line in &found {
         assert!(wanted.contains(line), "not in Kubernetes: {line}");
     }
+    // What 1.36 does not list is on the list of differences.
+    let retired = BUILTINS.iter().filter(|def| def.is_retired());
+    let retired = retired.flat_map(|def| lines_of(def));
+    let mut retired: Vec<String> = retired.map(|line| head(&line)).collect();
+    let differences = include_str!("../../tests/golden/resources/differences.tsv");
+    let mut listed: Vec<String> = golden(differences)
+        .filter(|words| words[3] == "retired")
+        .map(|words| head(&words.join("\t")))
+        .collect();
+    retired.sort();
+    listed.sort();
+    assert_eq!(listed, retired);
+}
+
+/// Group, version and name of a line.
+fn head(line: &str) -> String {
+    line.split('\t').take(3).collect::<Vec<_>>().join("\t")
 }
 
 #[test]

@@ -6,6 +6,7 @@
 )]
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use tokio::sync::Mutex;
 use wkube::api::{
     AccountTokens, ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo,
 };
+use wkube::client::{Client, InProcess};
+use wkube::controllers::{Controllers, ControllersConfig, Trust};
 use wkube::resources::Scheme;
 use wkube::stdx::{BoxStream, Clock, Dialer, NodeTransport, Shutdown};
 use wkube::store::{MemoryStore, Store, StoreOptions};
@@ -224,6 +227,44 @@ impl Cluster {
         self.post("/api/v1/namespaces/default/pods", &body)
             .await
             .expect(201)
+    }
+
+    /// A client of this server that is a function call.
+    fn client(server: &Arc<ApiServer>, user: UserInfo) -> Client {
+        let server = server.clone();
+        let transport = InProcess::new(move |request: Request<Bytes>| {
+            let (server, user) = (server.clone(), user.clone());
+            async move {
+                let mut request = request.map(Body::from);
+                request.extensions_mut().insert(InProcessIdentity(user));
+                let response = server.handle(request).await;
+                response.map(|body| {
+                    let parts = body.into_data_stream();
+                    TryStreamExt::map_err(parts, io::Error::other).boxed()
+                })
+            }
+            .boxed()
+        });
+        Client::new(Arc::new(transport), "kube-controller-manager")
+    }
+
+    /// The controllers of a cluster, as clients of this server.
+    pub fn controllers(&self) -> Controllers {
+        let server = self.server.clone();
+        let manager = UserInfo::new("system:kube-controller-manager", &[]);
+        Controllers::start(ControllersConfig {
+            client: Self::client(&server, manager),
+            account: Arc::new(move |name| {
+                Self::client(&server, UserInfo::service_account("kube-system", name))
+            }),
+            trust: Trust {
+                ca_pem: String::new(),
+                sign: Box::new(|_, _, _| Err("a test signs none".to_owned())),
+            },
+            clock: Clock::real(),
+            shutdown: self.shutdown.clone(),
+            metrics: Default::default(),
+        })
     }
 
     /// Opens a watch.

@@ -1,0 +1,298 @@
+//! Discovery and health through the API: what a Kubernetes 1.36 server lists (`tests/golden`), the
+//! forms it comes in, and that what is listed is answered.
+
+use super::harness::{Answer, Cluster};
+use http::Method;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use wkube::api::Body;
+use wkube::resources::{BUILTINS, ResourceDef};
+
+const SERVED: &str = include_str!("../../golden/resources/resources.tsv");
+const DIFFERENCES: &str = include_str!("../../golden/resources/differences.tsv");
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+fn golden(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split('\t').collect())
+}
+
+fn root(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{group}/{version}")
+    }
+}
+
+/// A name that may be absent, as the golden lines write it.
+fn word(value: &Value) -> &str {
+    value
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .unwrap_or("-")
+}
+
+fn list(value: &Value) -> String {
+    let Some(items) = value.as_array() else {
+        return "-".to_owned();
+    };
+    let items: Vec<&str> = items.iter().map(|item| item.as_str().unwrap()).collect();
+    items.join(",")
+}
+
+/// A resource of an APIResourceList as a golden line.
+fn line(group: &str, version: &str, resource: &Value) -> String {
+    let kind = resource["kind"].as_str().unwrap();
+    let kind = match (&resource["group"], &resource["version"]) {
+        (Value::String(group), Value::String(version)) => format!("{group}/{version}/{kind}"),
+        _ => kind.to_owned(),
+    };
+    let scope = if resource["namespaced"] == true {
+        "namespaced"
+    } else {
+        "cluster"
+    };
+    [
+        if group.is_empty() { "-" } else { group },
+        version,
+        word(&resource["name"]),
+        &kind,
+        scope,
+        &list(&resource["verbs"]),
+        &list(&resource["shortNames"]),
+        &list(&resource["categories"]),
+        word(&resource["singularName"]),
+    ]
+    .join("\t")
+}
+
+/// The groups and versions of the table.
+fn versions() -> BTreeSet<(&'static str, &'static str)> {
+    BUILTINS
+        .iter()
+        .map(|def| (&*def.group, &*def.version))
+        .collect()
+}
+
+#[tokio::test]
+async fn discovery_lists_what_kubernetes_lists() {
+    let cluster = Cluster::start().await;
+    let wanted: BTreeSet<String> = golden(SERVED).map(|words| words.join("\t")).collect();
+    let mut found = BTreeSet::new();
+    for (group, version) in versions() {
+        let answer = cluster.get(&root(group, version)).await.expect(200);
+        assert_eq!(answer["kind"], "APIResourceList");
+        for resource in answer["resources"].as_array().unwrap() {
+            assert!(found.insert(line(group, version, resource)), "{resource}");
+        }
+    }
+    let missing: Vec<&String> = wanted.difference(&found).collect();
+    let more: Vec<&String> = found.difference(&wanted).collect();
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{missing:#?} {more:#?}"
+    );
+    let core = cluster.get("/api").await.expect(200);
+    assert_eq!(core["versions"], json!(["v1"]));
+    let groups = cluster.get("/apis").await.expect(200);
+    assert_eq!(groups["kind"], "APIGroupList");
+}
+
+#[tokio::test]
+async fn the_aggregated_form_lists_the_same_and_is_cached_by_its_etag() {
+    let cluster = Cluster::start().await;
+    let mut found = BTreeSet::new();
+    for uri in ["/api", "/apis"] {
+        let answer = cluster.get_as(uri, AGGREGATED).await;
+        let media = answer.headers["content-type"].to_str().unwrap().to_owned();
+        assert_eq!(media, AGGREGATED);
+        let etag = answer.headers["etag"].to_str().unwrap().to_owned();
+        for group in answer.expect(200)["items"].as_array().unwrap() {
+            let name = group["metadata"]["name"].as_str().unwrap_or_default();
+            for version in group["versions"].as_array().unwrap() {
+                assert_eq!(version["freshness"], "Current");
+                aggregated_lines(name, version, &mut found);
+            }
+        }
+        let headers = [("accept", AGGREGATED), ("if-none-match", etag.as_str())];
+        let same = cluster.call(Method::GET, uri, &headers, Body::empty());
+        let same = same.await;
+        assert_eq!(same.status, 304);
+        assert_eq!(same.headers["etag"], etag);
+        assert!(same.bytes.is_empty());
+    }
+    let wanted: BTreeSet<String> = golden(SERVED).map(|words| words.join("\t")).collect();
+    assert_eq!(found, wanted);
+}
+
+/// The resources of a version in the aggregated form, as golden lines.
+fn aggregated_lines(group: &str, version: &Value, found: &mut BTreeSet<String>) {
+    let of = version["version"].as_str().unwrap();
+    for resource in version["resources"].as_array().unwrap() {
+        let whole = |name: Value, kind: &Value, verbs: &Value, rest: &Value| {
+            let mut value = json!({
+                "name": name,
+                "kind": kind["kind"],
+                "namespaced": resource["scope"] == "Namespaced",
+                "verbs": verbs,
+                "shortNames": rest["shortNames"],
+                "categories": rest["categories"],
+                "singularName": rest["singularResource"],
+            });
+            if (&kind["group"], &kind["version"]) != (&json!(group), &json!(of)) {
+                value["group"] = kind["group"].clone();
+                value["version"] = kind["version"].clone();
+            }
+            line(group, of, &value)
+        };
+        let name = resource["resource"].as_str().unwrap();
+        found.insert(whole(
+            json!(name),
+            &resource["responseKind"],
+            &resource["verbs"],
+            resource,
+        ));
+        for sub in resource["subresources"].as_array().into_iter().flatten() {
+            let name = format!("{name}/{}", sub["subresource"].as_str().unwrap());
+            found.insert(whole(
+                json!(name),
+                &sub["responseKind"],
+                &sub["verbs"],
+                &Value::Null,
+            ));
+        }
+    }
+}
+
+/// The request of a verb on a resource or subresource, about an object that is not there.
+fn request(def: &ResourceDef, subresource: &str, verb: &str) -> (Method, String) {
+    let root = root(&def.group, &def.version);
+    let plural = &def.plural;
+    let collection = if def.is_namespaced() {
+        format!("{root}/namespaces/default/{plural}")
+    } else {
+        format!("{root}/{plural}")
+    };
+    let item = match subresource {
+        "" => format!("{collection}/absent"),
+        subresource => format!("{collection}/absent/{subresource}"),
+    };
+    match verb {
+        "create" if subresource.is_empty() => (Method::POST, collection),
+        "create" => (Method::POST, item),
+        "delete" => (Method::DELETE, item),
+        "deletecollection" => (Method::DELETE, collection),
+        "get" => (Method::GET, item),
+        "list" => (Method::GET, collection),
+        "patch" => (Method::PATCH, item),
+        "update" => (Method::PUT, item),
+        "watch" => (
+            Method::GET,
+            format!("{collection}?watch=1&timeoutSeconds=1"),
+        ),
+        other => panic!("{other} is no verb"),
+    }
+}
+
+/// Whether an answer says that nothing is behind the path.
+fn is_unserved(answer: &Answer) -> bool {
+    let text = String::from_utf8_lossy(&answer.bytes);
+    matches!(answer.status.as_u16(), 405 | 501) || text.contains("could not find the requested")
+}
+
+#[tokio::test]
+async fn what_is_listed_is_answered() {
+    let cluster = Cluster::start().await;
+    let mut unserved: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for def in BUILTINS {
+        let main = (String::new(), &def.verbs);
+        let subs = def.subresources.iter();
+        let subs = subs.map(|sub| (sub.name.to_string(), &sub.verbs));
+        for (sub, verbs) in std::iter::once(main).chain(subs) {
+            for verb in verbs.iter().filter(|verb| verb.as_str() != "watch") {
+                let (method, uri) = request(def, &sub, verb.as_str());
+                let media = [("content-type", "application/merge-patch+json")];
+                let headers = if method == Method::PATCH {
+                    &media[..]
+                } else {
+                    &[]
+                };
+                let answer = cluster.call(method, &uri, headers, Body::empty()).await;
+                if is_unserved(&answer) {
+                    let group = if def.group.is_empty() {
+                        "-"
+                    } else {
+                        &def.group
+                    };
+                    let name = format!("{group} {} {}/{sub}", def.version, def.plural);
+                    unserved.entry(name).or_default().push(verb.as_str());
+                }
+            }
+        }
+    }
+    let listed: BTreeMap<String, Vec<&str>> = golden(DIFFERENCES)
+        .filter(|words| words[3] == "unanswered")
+        .map(|words| (words[..3].join(" "), words[4].split(',').collect()))
+        .collect();
+    assert_eq!(unserved, listed);
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_told_in_a_status() {
+    let cluster = Cluster::start().await;
+    for uri in [
+        "/api/v1/nonsense",
+        "/apis/nonsense/v1/things",
+        "/api/v2/pods",
+        "/nonsense",
+        "/api/v1/namespaces/default/pods/x/nonsense",
+        "/api/v1/pods/x",
+    ] {
+        let status = cluster.get(uri).await.expect(404);
+        assert_eq!(status["kind"], "Status", "{uri}");
+        assert_eq!(status["reason"], "NotFound");
+    }
+    let message = cluster
+        .post("/api/v1/namespaces/default/pods/x", &json!({}))
+        .await
+        .message(405);
+    assert_eq!(
+        message,
+        "the server does not allow this method on the requested resource"
+    );
+    let refused = cluster.get_as("/api/v1/pods", "application/cbor").await;
+    assert!(
+        refused
+            .message(406)
+            .starts_with("only the following media types")
+    );
+    let cbor = [("content-type", "application/cbor")];
+    let uri = "/api/v1/namespaces/default/configmaps";
+    let refused = cluster.call(Method::POST, uri, &cbor, "x").await;
+    refused.expect(415);
+}
+
+#[tokio::test]
+async fn health_and_version_are_open_to_all() {
+    let cluster = Cluster::start().await;
+    for uri in ["/livez", "/readyz", "/healthz", "/version"] {
+        let answer = cluster
+            .send(None, Method::GET, uri, &[], Body::empty())
+            .await;
+        assert_eq!(answer.status(), 200, "{uri}");
+    }
+    let verbose = cluster.get("/readyz?verbose").await;
+    let text = String::from_utf8(verbose.bytes.to_vec()).unwrap();
+    assert!(text.contains("[+]etcd ok\n"), "{text}");
+    assert!(text.ends_with("readyz check passed\n"), "{text}");
+    let version = cluster.get("/version").await.expect(200);
+    assert_eq!(version["minor"], "36");
+    let closed = cluster
+        .send(None, Method::GET, "/metrics", &[], Body::empty())
+        .await;
+    assert_eq!(closed.status(), 403);
+    let metrics = cluster.get("/metrics").await;
+    let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();
+    assert!(text.contains("apiserver_request_total{"), "{text}");
+}
