@@ -304,6 +304,18 @@ impl ApiError {
         )
     }
 
+    /// `pods "x-abcde" already exists, the server was not able to generate a unique name for the
+    /// object`: the client may try again.
+    pub fn generate_name_conflict(of: &GroupResource, name: &str) -> Self {
+        let message = format!(
+            "{of} {name:?} already exists, the server was not able to generate a unique name for \
+             the object"
+        );
+        let mut error = Self::about(Reason::AlreadyExists, of, name, message);
+        insert(&mut error.details, "retryAfterSeconds", json!(1));
+        error
+    }
+
     /// `Operation cannot be fulfilled on pods "x": why`.
     pub fn conflict(of: &GroupResource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {of} {name:?}: {why}");

@@ -85,10 +85,7 @@ pub fn frame(kind: WatchType, object: &[u8]) -> Vec<u8> {
 /// A bookmark: all changes up to `revision` have been sent. `initial_events_end` marks the one
 /// after the objects there were.
 pub fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bool) -> Vec<u8> {
-    let mut metadata = json!({
-        "resourceVersion": revision.to_string(),
-        "creationTimestamp": null,
-    });
+    let mut metadata = json!({ "resourceVersion": revision.to_string() });
     if initial_events_end && let Value::Object(map) = &mut metadata {
         map.insert(
             "annotations".to_owned(),

@@ -139,6 +139,26 @@ pub(crate) fn check_attributes(
     }
 }
 
+/// Refuses what the request would not be allowed with another verb: an update that creates.
+pub(crate) fn check_verb(
+    authorizer: &dyn Authorizer,
+    context: &Context,
+    verb: &str,
+) -> Result<(), ApiError> {
+    let info = RequestInfo {
+        verb: verb.to_owned(),
+        ..context.info.clone()
+    };
+    check_attributes(
+        authorizer,
+        &Attributes {
+            user: &context.user,
+            info: &info,
+            field_selector: "",
+        },
+    )
+}
+
 /// 403 in Kubernetes' words.
 pub(crate) fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
     let mut words = format!("User {:?} cannot {} ", user.name, info.verb);

@@ -42,11 +42,10 @@ pub(super) fn read(
         .filter(|object| options.labels.matches_object(object))
         .filter(|object| options.fields.matches(|field| named(field, object)))
         .collect();
-    let include = context.parameter("includeObject").unwrap_or_default();
     let shaper = Shaper {
         def: &target.def,
         shape: accepted.shape,
-        include: IncludeObject::parse(&include)?,
+        include: IncludeObject::of(context, accepted.shape)?,
         now: server.clock.now(),
     };
     let list = shaper.list(objects, list_metadata(""));

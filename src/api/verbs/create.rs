@@ -2,7 +2,7 @@
 
 use super::get::answer_cached;
 use super::options;
-use super::write::{Change, decode, take_namespace};
+use super::write::{Change, TWICE, decode, parse, take_namespace};
 use super::{Target, read_body};
 use crate::api::context::Context;
 use crate::api::{ApiServer, Body, codec};
@@ -25,7 +25,7 @@ pub(crate) async fn create(
         ));
     }
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(context, &body)?;
+    let strict = parse(context, &target.def, &body)?;
     let mut object = decode(context, &target.def, strict, &options)?;
     take_namespace(target, &mut object)?;
     let change = Change {
@@ -36,6 +36,7 @@ pub(crate) async fn create(
         options: &options,
         owned: false,
     };
+    change.dedup_owner_references(&mut object, TWICE);
     let cached = change.create(object).await?;
     answer_cached(
         server,

@@ -9,7 +9,7 @@ use crate::api::context::Context;
 use crate::api::registry::WriteError;
 use crate::api::{ApiServer, Body, codec, respond};
 use crate::meta::options::{DeleteOptions, Propagation};
-use crate::meta::{ApiError, Object};
+use crate::meta::{ApiError, GroupResource, Object};
 use crate::resources::DefRef;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
@@ -20,9 +20,27 @@ const DELETE_TRIES: usize = 32;
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Kinds whose deletion answers with the object and not with a Status.
+/// Kinds (group, resource) whose deletion answers with the object and not with a Status.
 /// Kubernetes: `ReturnDeletedObject` in the kinds' storage.
-const ANSWERED_WITH_OBJECT: &[&str] = &["pods", "services", "serviceaccounts", "namespaces"];
+const ANSWERED_WITH_OBJECT: &[(&str, &str)] = &[
+    ("", "namespaces"),
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "resourcequotas"),
+    ("", "serviceaccounts"),
+    ("", "services"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "resourceclaims"),
+    ("resource.k8s.io", "resourceclaimtemplates"),
+    ("resource.k8s.io", "resourceslices"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "volumeattachments"),
+    ("storage.k8s.io", "volumeattributesclasses"),
+];
 
 /// How a deletion has ended.
 pub(crate) enum Deleted {
@@ -47,18 +65,18 @@ pub(crate) async fn delete(
     }
     let deleted = delete_one(server, context, target, &options).await?;
     let def = &target.def;
-    match deleted {
-        Deleted::Gone(object) if !ANSWERED_WITH_OBJECT.contains(&&*def.plural) => {
+    let whole = ANSWERED_WITH_OBJECT.contains(&(&*def.group, &*def.plural));
+    let (object, status) = match deleted {
+        Deleted::Gone(object) if !whole => {
             let status = gone_status(def, &object);
-            respond::value(&accepted, StatusCode::OK, &status)
+            return respond::value(&accepted, StatusCode::OK, &status);
         }
-        Deleted::Gone(object) => {
-            answer_object(server, context, target, &accepted, object, StatusCode::OK)
-        }
-        Deleted::Pending(object) => {
-            answer_object(server, context, target, &accepted, object, StatusCode::OK)
-        }
-    }
+        Deleted::Gone(object) => (object, StatusCode::OK),
+        // Old clients are told that a cascade goes on.
+        Deleted::Pending(object) if options.asked_to_cascade => (object, StatusCode::ACCEPTED),
+        Deleted::Pending(object) => (object, StatusCode::OK),
+    };
+    answer_object(server, context, target, &accepted, object, status)
 }
 
 fn gone_status(def: &DefRef, object: &Object) -> Value {
@@ -140,14 +158,20 @@ fn check_preconditions(
     old: &Object,
 ) -> Result<(), ApiError> {
     let failed = |what: &str, asked: &str, actual: &str| {
+        let then = match what {
+            "UID" => "deleted and then recreated",
+            _ => "modified",
+        };
         let why = format!(
-            "Precondition failed: {what} in precondition: {asked}, {what} in object meta: {actual}"
+            "the {what} in the precondition ({asked}) does not match the {what} in record \
+             ({actual}). The object might have been {then}"
         );
-        Err(ApiError::conflict(
-            &target.def.group_resource(),
-            &target.name,
-            &why,
-        ))
+        // Kubernetes names the kind here.
+        let of = GroupResource {
+            group: target.def.group.to_string(),
+            resource: target.def.kind.to_string(),
+        };
+        Err(ApiError::conflict(&of, &target.name, &why))
     };
     let conditions = &options.preconditions;
     match (&conditions.uid, &conditions.resource_version) {
@@ -183,7 +207,14 @@ fn plan(server: &ApiServer, target: &Target, options: &DeleteOptions, old: &Obje
         Some(seconds) if seconds > 0 || held => {
             rules::begin_delete(&mut new, &server.clock, seconds);
         }
-        None if held && old.deletion_timestamp().is_some() => return Step::Wait,
+        // How it ends may be changed while it waits.
+        None if held && old.deletion_timestamp().is_some() => {
+            return if &new == old {
+                Step::Wait
+            } else {
+                Step::Mark(new)
+            };
+        }
         None if held => rules::begin_delete(&mut new, &server.clock, 0),
         _ => return Step::Remove,
     }
@@ -210,7 +241,7 @@ fn grace(def: &DefRef, old: &Object, options: &DeleteOptions) -> Grace {
     }
     // A deletion that is under way can only be made shorter.
     match (rules::grace_of(old), options.grace_period_seconds) {
-        (None, _) => Grace::None,
+        (None | Some(0), _) => Grace::None,
         (Some(present), Some(asked)) if asked < present => Grace::Seconds(asked),
         _ => Grace::Pending,
     }

@@ -26,7 +26,7 @@ pub(crate) async fn delete_collection(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
-    let listing = Listing::of(server, context, &target.def, &target.namespace)?;
+    let listing = Listing::of(server, context, target)?;
     let body = read_body(server, request.into_body()).await?;
     let options = options::delete(context, &body)?;
     let page = page(server, target, &listing)?;

@@ -1,11 +1,14 @@
 //! `get`: one object, out of the cache. The plain form is the kept bytes as they are.
 
 use super::Target;
+use super::list::too_large;
 use super::shape::{IncludeObject, Shaper};
 use crate::api::codec::{self, Accepted, Shape};
 use crate::api::context::Context;
 use crate::api::registry::{Cached, served};
+use crate::api::request_info::query_pairs;
 use crate::api::{ApiServer, Body, respond};
+use crate::meta::options::{GetOptions, Query};
 use crate::meta::{ApiError, Object};
 use bytes::BytesMut;
 use http::{Response, StatusCode};
@@ -17,6 +20,12 @@ pub(crate) fn get(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
+    let pairs: Vec<(String, String)> = query_pairs(&context.query).collect();
+    let options = GetOptions::parse(Query::new(&pairs))?;
+    let current = server.registry.cache.revision();
+    if let Some(asked) = options.resource_version.filter(|asked| *asked > current) {
+        return Err(too_large(asked, current));
+    }
     let found = server
         .registry
         .find_cached(&target.def, &target.namespace, &target.name)?;
@@ -60,11 +69,10 @@ pub(crate) fn answer_object(
     object: Object,
     status: StatusCode,
 ) -> Result<Response<Body>, ApiError> {
-    let include = context.parameter("includeObject").unwrap_or_default();
     let shaper = Shaper {
         def: &target.def,
         shape: accepted.shape,
-        include: IncludeObject::parse(&include)?,
+        include: IncludeObject::of(context, accepted.shape)?,
         now: server.clock.now(),
     };
     respond::value(accepted, status, &shaper.one(object))

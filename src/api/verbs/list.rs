@@ -36,7 +36,7 @@ pub(crate) fn list(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
-    let listing = Listing::of(server, context, &target.def, &target.namespace)?;
+    let listing = Listing::of(server, context, target)?;
     let page = page(server, target, &listing)?;
     let metadata = page.meta.to_value();
     let as_kept = respond::is_plain_json(&accepted)
@@ -45,11 +45,10 @@ pub(crate) fn list(
     if as_kept {
         return Ok(stream_of(target, &metadata, page.items));
     }
-    let include = context.parameter("includeObject").unwrap_or_default();
     let shaper = Shaper {
         def: &target.def,
         shape: accepted.shape,
-        include: IncludeObject::parse(&include)?,
+        include: IncludeObject::of(context, accepted.shape)?,
         now: server.clock.now(),
     };
     let mut objects = Vec::with_capacity(page.items.len());
@@ -126,7 +125,7 @@ fn state(
         return Ok((now.objects, now.revision, None));
     }
     let objects = kind.at(asked).map_err(|_| {
-        let text = format!("The resourceVersion for the provided list is too old: {asked}");
+        let text = "The resourceVersion for the provided list is too old.";
         ApiError::new(Reason::Expired, text)
     })?;
     Ok((objects, asked, None))
@@ -134,7 +133,7 @@ fn state(
 
 /// 504: the revision has not been given out yet.
 pub(crate) fn too_large(asked: u64, current: u64) -> ApiError {
-    let text = format!("Too large resource version: {asked}, current: {current}");
+    let text = format!("Timeout: Too large resource version: {asked}, current: {current}");
     let mut error = ApiError::new(Reason::Timeout, text);
     error.details = json!({
         "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],

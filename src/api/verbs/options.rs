@@ -1,11 +1,12 @@
 //! The options of lists and watches, made ready for a row. Must not know verbs.
 
+use super::Target;
 use crate::api::ApiServer;
 use crate::api::context::Context;
 use crate::api::registry::Filter;
 use crate::api::request_info::query_pairs;
-use crate::meta::ApiError;
 use crate::meta::options::{DeleteOptions, ListOptions, Query, WriteOptions};
+use crate::meta::{ApiError, FieldSelector};
 
 use crate::resources::ResourceDef;
 
@@ -17,31 +18,48 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Of a request about `def` in `namespace`.
+    /// Of a request about `target`.
     pub(crate) fn of(
         server: &ApiServer,
         context: &Context,
-        def: &ResourceDef,
-        namespace: &str,
+        target: &Target,
     ) -> Result<Self, ApiError> {
+        let def: &ResourceDef = &target.def;
         let mut pairs: Vec<(String, String)> = query_pairs(&context.query).collect();
         // The verb decides, whether it stood in the path or in the query.
         pairs.retain(|(name, _)| name != "watch");
         if context.info.verb == "watch" {
             pairs.push(("watch".to_owned(), "true".to_owned()));
         }
-        let options = ListOptions::parse(Query::new(&pairs))?;
+        let mut options = ListOptions::parse(Query::new(&pairs))?;
+        select_name(&mut options.fields, &context.info.name)?;
         let stored = server.registry.kind(def)?;
         let filter = Filter::new(
             def,
             &stored.def,
-            namespace,
+            &target.namespace,
             options.labels.clone(),
             &options.fields,
         )
         .map_err(ApiError::bad_request)?;
         Ok(Self { options, filter })
     }
+}
+
+/// The name of a request is a field selector, and another one may not contradict it.
+/// Kubernetes: apiserver `handlers.listOpts`.
+fn select_name(fields: &mut FieldSelector, name: &str) -> Result<(), ApiError> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    if fields.is_everything() {
+        *fields = FieldSelector::equals("metadata.name", name);
+    } else if fields.requires_exact("metadata.name") != Some(name) {
+        return Err(ApiError::bad_request(
+            "fieldSelector metadata.name doesn't match requested name",
+        ));
+    }
+    Ok(())
 }
 
 /// Options of a create.

@@ -3,14 +3,14 @@
 
 use super::options;
 use super::update::answer;
-use super::write::{Change, decode, take_namespace};
+use super::write::{Change, decode, read, strict_words, take_namespace};
 use super::{Target, ownership, read_body};
 use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
 use crate::api::{ApiServer, Body};
-use crate::meta::options::WriteOptions;
+use crate::meta::options::{FieldValidation, WriteOptions};
 use crate::meta::patch::{json, merge, strategic};
-use crate::meta::{ApiError, Object, Reason};
+use crate::meta::{ApiError, FieldError, Object, Reason};
 use crate::resources::{Part, ResourceDef};
 use http::{Request, Response};
 use serde_json::Value;
@@ -47,7 +47,7 @@ impl Patch {
                 Reason::UnsupportedMediaType,
                 format!(
                     "the body of the request was in an unknown format - accepted media types \
-                     include: {JSON_PATCH}, {MERGE_PATCH}, {APPLY_PATCH}, {STRATEGIC_PATCH}"
+                     include: {JSON_PATCH}, {MERGE_PATCH}, {STRATEGIC_PATCH}, {APPLY_PATCH}"
                 ),
             ));
         }
@@ -57,14 +57,21 @@ impl Patch {
     }
 
     fn read(content_type: &str, body: &[u8]) -> Result<Self, ApiError> {
-        let strict = if content_type == APPLY_PATCH {
-            codec::decode_yaml(body)
-        } else {
-            codec::parse_json(body).map_err(|error| ApiError::bad_request(error.to_string()))
+        let (head, strict) = match content_type {
+            APPLY_PATCH => ("error decoding YAML: ", codec::decode_yaml(body)),
+            _ => {
+                let parsed = codec::parse_json(body);
+                let parsed = parsed.map_err(|error| ApiError::bad_request(error.to_string()));
+                // Kubernetes says no more of a strategic merge patch than what is wrong.
+                let head = match content_type {
+                    STRATEGIC_PATCH => "",
+                    _ => "error decoding patch: ",
+                };
+                (head, parsed)
+            }
         };
-        let Strict { value, duplicates } = strict.map_err(|error| {
-            ApiError::bad_request(format!("error decoding patch: {}", error.message))
-        })?;
+        let Strict { value, duplicates } =
+            strict.map_err(|error| ApiError::bad_request(format!("{head}{}", error.message)))?;
         let form = match content_type {
             JSON_PATCH => Form::Json(value),
             MERGE_PATCH => Form::Merge(value),
@@ -87,6 +94,61 @@ impl Patch {
         Strict {
             value,
             duplicates: self.duplicates.clone(),
+        }
+    }
+
+    /// Decodes what has come of the patch. Kubernetes tells what is wrong with it as an invalid
+    /// field `patch` of nothing.
+    pub(crate) fn decode(
+        &self,
+        context: &Context,
+        def: &ResourceDef,
+        value: Value,
+        options: &WriteOptions,
+    ) -> Result<Object, ApiError> {
+        let shown = match (&self.form, options.field_validation) {
+            (Form::Strategic(patch), _) => strategic::go_text(patch),
+            _ => value.to_string(),
+        };
+        let invalid = |why: &str| {
+            let error = FieldError::invalid("patch", shown.as_str(), why);
+            let mut error = ApiError::invalid("", "", "", &[error]);
+            if let Value::Object(details) = &mut error.details {
+                details.retain(|name, _| name == "causes");
+            }
+            error
+        };
+        let strict = Strict {
+            value,
+            duplicates: Vec::new(),
+        };
+        let (object, unknown) = read(def, strict).map_err(|error| {
+            let head = format!("cannot be handled as a {}: ", def.kind);
+            let why = error.message.split_once(&head).map(|(_, why)| why);
+            invalid(why.unwrap_or(&error.message))
+        })?;
+        let mut objections = self.objections();
+        objections.extend(unknown);
+        match options.field_validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => objections.into_iter().for_each(|text| context.warn(text)),
+            FieldValidation::Strict if objections.is_empty() => {}
+            FieldValidation::Strict => return Err(invalid(&strict_words(&objections))),
+        }
+        Ok(object)
+    }
+
+    /// What a strict reader objects to in the patch itself.
+    fn objections(&self) -> Vec<String> {
+        let duplicate = |path: &String| format!("duplicate field {path:?}");
+        let duplicates = self.duplicates.iter().map(duplicate);
+        match &self.form {
+            Form::Json(operations) => json::unknown_names(operations)
+                .into_iter()
+                .chain(duplicates)
+                .map(|text| format!("json patch {text}"))
+                .collect(),
+            _ => duplicates.collect(),
         }
     }
 
@@ -134,12 +196,25 @@ pub(crate) async fn patch(
                 return Err(ApiError::not_found(&of, &target.name));
             };
             let value = patch.apply(old.clone().into_value(), &target.def)?;
-            let mut new = decode(context, &target.def, patch.strict(value), &options)?;
+            let mut new = patch.decode(context, &target.def, value, &options)?;
             take_namespace(target, &mut new)?;
+            check_name(target, &new)?;
             Ok(new)
         })
         .await?;
     answer(server, context, target, &accepted, written)
+}
+
+/// An object keeps its name.
+fn check_name(target: &Target, object: &Object) -> Result<(), ApiError> {
+    if object.name() == target.name {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "the name of the object ({}) does not match the name on the URL ({})",
+        object.name(),
+        target.name
+    )))
 }
 
 fn is_patch(content_type: &str) -> bool {
@@ -152,21 +227,28 @@ fn is_patch(content_type: &str) -> bool {
 /// The object that an apply makes of the present one, or makes anew.
 fn applied(change: &Change<'_>, config: &Strict, old: Option<&Object>) -> Result<Object, ApiError> {
     let target = change.target;
+    if old.is_none() && !target.subresource.is_empty() {
+        let of = target.def.group_resource();
+        return Err(ApiError::not_found(&of, &target.name));
+    }
+    let Some(sent) = Object::from_value(config.value.clone()) else {
+        return Err(ApiError::bad_request(
+            "error decoding YAML: the configuration is no object",
+        ));
+    };
+    ownership::check(change, &sent)?;
     let mut config = decode(change.context, &target.def, config.clone(), change.options)?;
     if config.name().is_empty() {
         config.set(&["metadata", "name"], target.name.as_str().into());
     }
-    if config.name() != target.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            config.name(),
-            target.name
-        )));
-    }
+    check_name(target, &config)?;
     take_namespace(target, &mut config)?;
-    if old.is_none() && !target.subresource.is_empty() {
-        let of = target.def.group_resource();
-        return Err(ApiError::not_found(&of, &target.name));
+    let uid = config.uid();
+    if old.is_none() && !uid.is_empty() {
+        return Err(change.conflict(&format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was \
+             found"
+        )));
     }
     ownership::apply(change, &config, old)
 }

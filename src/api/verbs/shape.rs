@@ -3,6 +3,7 @@
 //! Kubernetes: apiserver `endpoints/handlers/response.go`.
 
 use crate::api::codec::Shape;
+use crate::api::context::Context;
 use crate::meta::{ApiError, Object};
 use crate::resources::ResourceDef;
 use jiff::Timestamp;
@@ -17,14 +18,19 @@ pub(crate) enum IncludeObject {
 }
 
 impl IncludeObject {
-    /// From the query; the default is the metadata.
-    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
-        match text {
+    /// From the query, which only a Table reads; the default is the metadata.
+    pub(crate) fn of(context: &Context, shape: Shape) -> Result<Self, ApiError> {
+        let Shape::Table(_) = shape else {
+            return Ok(Self::Metadata);
+        };
+        let asked = context.parameter("includeObject").unwrap_or_default();
+        match asked.as_str() {
             "" | "Metadata" => Ok(Self::Metadata),
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
             other => Err(ApiError::bad_request(format!(
-                "unrecognized includeObject value: {other:?}"
+                "Unable to convert to Table as requested: includeObject: Invalid value: \
+                 {other:?}: must be 'Metadata', 'Object', 'None', or empty"
             ))),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::get::{answer_cached, answer_object};
 use super::options;
-use super::write::{Change, Written, decode, take_namespace};
+use super::write::{Change, TWICE, Written, decode, parse, take_namespace};
 use super::{Target, read_body};
 use crate::api::codec::Accepted;
 use crate::api::context::Context;
@@ -22,9 +22,15 @@ pub(crate) async fn update(
     let accepted = codec::accept(context)?;
     let options = options::update(context)?;
     let body = read_body(server, request.into_body()).await?;
-    let strict = codec::decode(context, &body)?;
+    let strict = parse(context, &target.def, &body)?;
     let mut object = decode(context, &target.def, strict, &options)?;
     take_namespace(target, &mut object)?;
+    if object.name().is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        )));
+    }
     if object.name() != target.name {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({}) does not match the name on the URL ({})",
@@ -40,15 +46,16 @@ pub(crate) async fn update(
         options: &options,
         owned: false,
     };
+    change.dedup_owner_references(&mut object, TWICE);
     let may_create = part == Part::Main && target.def.strategy.allows_create_on_update();
     let written = change
-        .update(|old| match old {
-            Some(_) => Ok(object.clone()),
-            None if may_create => Ok(object.clone()),
-            None => {
+        .update(|old| {
+            if old.is_none() && !may_create {
                 let of = target.def.group_resource();
-                Err(ApiError::not_found(&of, &target.name))
+                return Err(ApiError::not_found(&of, &target.name));
             }
+            change.check_uid(object.uid(), old)?;
+            Ok(object.clone())
         })
         .await?;
     answer(server, context, target, &accepted, written)

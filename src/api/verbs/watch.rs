@@ -4,14 +4,15 @@
 //! Kubernetes: apiserver `storage/cacher` and the watch-list of the API concepts.
 
 use super::Target;
+use super::list::too_large;
 use super::options::Listing;
 use super::shape::{IncludeObject, Shaper};
 use crate::api::codec::{self, Accepted, Format, Shape};
 use crate::api::context::Context;
 use crate::api::registry::{Cache, EventKind, Next, Seen, TooOld, WatchFrom, Watcher, served};
 use crate::api::{ApiServer, Body, respond};
-use crate::meta::options::ListOptions;
-use crate::meta::{ApiError, Reason, protobuf};
+use crate::meta::options::{ListOptions, parse_resource_version};
+use crate::meta::{ApiError, FieldError, Object, Reason, protobuf};
 use crate::resources::{DefRef, wire};
 use crate::stdx::{Clock, Shutdown};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,29 +38,35 @@ pub(crate) fn watch(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
-    let Listing { options, filter } = Listing::of(server, context, &target.def, &target.namespace)?;
+    check_version(context, target)?;
+    let Listing { options, filter } = Listing::of(server, context, target)?;
+    let include = IncludeObject::of(context, accepted.shape)?;
     let kind = server.registry.kind(&target.def)?;
-    let from = begin(&options);
     let cache = server.registry.cache.clone();
-    let (watcher, revision) = cache
-        .watch(&kind, filter, &from)
-        .map_err(|too_old| expired(&options, &too_old))?;
-    let include = context.parameter("includeObject").unwrap_or_default();
+    let initial_events = options.send_initial_events == Some(true);
+    let asked = options.resource_version.unwrap_or(0);
+    if initial_events && asked > cache.revision() {
+        let error = too_large(asked, cache.revision());
+        return Ok(ended_by(&accepted, &error));
+    }
+    let (watcher, revision) = match cache.watch(&kind, filter, &begin(&options)) {
+        Ok(begun) => begun,
+        Err(too_old) => return Ok(ended_by(&accepted, &expired(asked, &too_old))),
+    };
     let seconds = options
         .timeout_seconds
         .filter(|seconds| *seconds > 0)
         .unwrap_or_else(|| TIMEOUT_SECONDS_MIN + rand::random_range(0..TIMEOUT_SECONDS_MIN));
     let started = server.clock.instant();
-    let initial_events = options.send_initial_events == Some(true);
     let stream = WatchStream {
         watcher,
         cache,
         def: target.def.clone(),
         accepted,
-        include: IncludeObject::parse(&include)?,
+        include,
         clock: server.clock.clone(),
         shutdown: server.shutdown.clone(),
-        initial_end: initial_events.then_some(revision),
+        initial_end: (initial_events && options.bookmarks).then_some(revision),
         bookmarks: options.bookmarks,
         next_bookmark: started + BOOKMARK_INTERVAL,
         deadline: started + Duration::from_secs(seconds),
@@ -77,6 +84,32 @@ pub(crate) fn watch(
     Ok(response)
 }
 
+/// A revision that is no number is told before the stream begins.
+fn check_version(context: &Context, target: &Target) -> Result<(), ApiError> {
+    let asked = context.parameter("resourceVersion").unwrap_or_default();
+    let Err(error) = parse_resource_version(&asked) else {
+        return Ok(());
+    };
+    let detail = error.message.rsplit_once("strconv.").map(|(_, why)| why);
+    let detail = format!("strconv.{}", detail.unwrap_or_default());
+    let error = FieldError::invalid("resourceVersion", asked.as_str(), detail);
+    let def = &target.def;
+    let errors = [error];
+    Err(ApiError::invalid(
+        &def.group,
+        &def.plural,
+        &target.name,
+        &errors,
+    ))
+}
+
+/// A watch that cannot be begun: what is wrong is its only event.
+fn ended_by(accepted: &Accepted, error: &ApiError) -> Response<Body> {
+    let mut out = BytesMut::new();
+    put(accepted, &mut out, "ERROR", &error.to_status());
+    respond::bytes_of(accepted.watch_content_type(), StatusCode::OK, out.freeze())
+}
+
 fn begin(options: &ListOptions) -> WatchFrom {
     match (options.send_initial_events, options.resource_version) {
         (Some(true), _) | (None, None | Some(0)) => WatchFrom::State,
@@ -86,8 +119,7 @@ fn begin(options: &ListOptions) -> WatchFrom {
 }
 
 /// 410 in Kubernetes' words.
-fn expired(options: &ListOptions, too_old: &TooOld) -> ApiError {
-    let asked = options.resource_version.unwrap_or(0);
+fn expired(asked: u64, too_old: &TooOld) -> ApiError {
     let text = format!("too old resource version: {asked} ({})", too_old.oldest);
     ApiError::new(Reason::Expired, text)
 }
@@ -183,9 +215,9 @@ impl WatchStream {
             return;
         }
         match self.shaped(seen) {
-            Ok(object) => self.put(out, seen.kind.as_str(), &object),
+            Ok(object) => put(&self.accepted, out, seen.kind.as_str(), &object),
             Err(error) => {
-                self.put(out, "ERROR", &error.to_status());
+                put(&self.accepted, out, "ERROR", &error.to_status());
                 self.ended = true;
             }
         }
@@ -197,62 +229,52 @@ impl WatchStream {
             object.set_resource_version(seen.revision);
         }
         let first = !std::mem::replace(&mut self.columns_told, true);
-        let shaper = Shaper {
-            def: &self.def,
-            shape: self.accepted.shape,
-            include: self.include,
-            now: self.clock.now(),
-        };
-        Ok(shaper.event(object, first))
+        Ok(self.shaper(self.include).event(object, first))
     }
 
     fn bookmark(&mut self, out: &mut BytesMut, revision: u64, initial_end: bool) {
         self.told = revision;
-        let mut metadata = json!({
-            "resourceVersion": revision.to_string(),
-            "creationTimestamp": null,
-        });
-        if initial_end && let Value::Object(metadata) = &mut metadata {
+        let mut object = Object::default();
+        object.set(&["kind"], json!(self.def.kind));
+        object.set(&["apiVersion"], json!(self.def.api_version()));
+        object.set_resource_version(revision);
+        if initial_end {
             let annotation = json!({ "k8s.io/initial-events-end": "true" });
-            metadata.insert("annotations".to_owned(), annotation);
+            object.set(&["metadata", "annotations"], annotation);
         }
-        let (kind, api_version) = match self.accepted.shape {
-            Shape::Partial(version) | Shape::Table(version) => (
-                "PartialObjectMetadata".to_owned(),
-                format!("meta.k8s.io/{version}"),
-            ),
-            Shape::Object => (self.def.kind.to_string(), self.def.api_version()),
+        // The end of the initial events is told even where rows carry no object.
+        let include = match self.include {
+            IncludeObject::None if initial_end => IncludeObject::Metadata,
+            include => include,
         };
-        let mut object = json!({
-            "kind": kind,
-            "apiVersion": api_version,
-            "metadata": metadata,
-        });
-        if let Shape::Table(version) = self.accepted.shape {
-            object = json!({
-                "kind": "Table",
-                "apiVersion": format!("meta.k8s.io/{version}"),
-                "metadata": { "resourceVersion": revision.to_string() },
-                "columnDefinitions": null,
-                "rows": [{ "cells": [], "object": object }],
-            });
-        }
-        self.put(out, "BOOKMARK", &object);
+        let first = !std::mem::replace(&mut self.columns_told, true);
+        let object = self.shaper(include).event(object, first);
+        put(&self.accepted, out, "BOOKMARK", &object);
     }
 
-    fn put(&self, out: &mut BytesMut, kind: &str, object: &Value) {
-        if self.accepted.format == Format::Protobuf {
-            // A kind without this form has been refused before the watch began.
-            if let Ok(body) = wire::table().encode(object) {
-                out.put_slice(&protobuf::watch_frame(kind, &body));
-            }
-            return;
+    fn shaper(&self, include: IncludeObject) -> Shaper<'_> {
+        Shaper {
+            def: &self.def,
+            shape: self.accepted.shape,
+            include,
+            now: self.clock.now(),
         }
-        put_head(out, kind);
-        // A value always encodes; were it not so, the frame would be cut short and refused.
-        if serde_json::to_writer((&mut *out).writer(), object).is_ok() {
-            out.put_slice(b"}\n");
+    }
+}
+
+/// Writes a frame around an object.
+fn put(accepted: &Accepted, out: &mut BytesMut, kind: &str, object: &Value) {
+    if accepted.format == Format::Protobuf {
+        // A kind without this form has been refused before the watch began.
+        if let Ok(body) = wire::table().encode(object) {
+            out.put_slice(&protobuf::watch_frame(kind, &body));
         }
+        return;
+    }
+    put_head(out, kind);
+    // A value always encodes; were it not so, the frame would be cut short and refused.
+    if serde_json::to_writer((&mut *out).writer(), object).is_ok() {
+        out.put_slice(b"}\n");
     }
 }
 

@@ -4,14 +4,15 @@
 //! Kubernetes: apiserver `registry/generic/registry` Create and Update.
 
 use super::{Target, ownership, rules};
-use crate::api::ApiServer;
 use crate::api::admission::{self, Operation};
-use crate::api::codec::Strict;
+use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
 use crate::api::registry::{Cached, Encoded, WriteError, served};
+use crate::api::{ApiServer, authorization};
 use crate::meta::options::{FieldValidation, WriteOptions};
 use crate::meta::{ApiError, FieldError, Object, Reason, names};
-use crate::resources::{DefRef, Part, ResourceDef};
+use crate::resources::{BUILTINS, DefRef, Part, ResourceDef};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Names that are generated before giving up.
@@ -19,6 +20,18 @@ const GENERATE_NAME_TRIES: usize = 8;
 /// Times that an update is tried on a newer revision.
 const UPDATE_TRIES: usize = 32;
 
+/// Bytes of a body that cannot be read which the error shows.
+const SUMMARY_BYTES: usize = 30;
+/// What Kubernetes calls the table in its errors.
+const SCHEME: &str = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
+
+/// The warning about owner references that a client has sent twice.
+pub(crate) const TWICE: &str = ".metadata.ownerReferences contains duplicate entries; API server \
+    dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix \
+    your requests; duplicate UID(s) observed: ";
+const TWICE_AFTER_ADMISSION: &str = ".metadata.ownerReferences contains duplicate entries after \
+    mutating admission happens; API server dedups owner references in 1.20+, and may reject such \
+    requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ";
 const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
@@ -50,6 +63,23 @@ pub(crate) fn decode(
     strict: Strict,
     options: &WriteOptions,
 ) -> Result<Object, ApiError> {
+    let (object, objections) = read(def, strict)?;
+    match options.field_validation {
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => objections.into_iter().for_each(|text| context.warn(text)),
+        FieldValidation::Strict if objections.is_empty() => {}
+        FieldValidation::Strict => return Err(def.cannot_be_handled(&strict_words(&objections))),
+    }
+    Ok(object)
+}
+
+/// What a strict reader objects to, in one sentence.
+pub(crate) fn strict_words(objections: &[String]) -> String {
+    format!("strict decoding error: {}", objections.join(", "))
+}
+
+/// An object of the kind, and what a strict reader objects to.
+pub(crate) fn read(def: &ResourceDef, strict: Strict) -> Result<(Object, Vec<String>), ApiError> {
     let Strict {
         mut value,
         duplicates,
@@ -63,67 +93,139 @@ pub(crate) fn decode(
         .unknown_fields
         .iter()
         .map(|path| format!("unknown field {path:?}"));
-    let objections: Vec<String> = unknown.chain(duplicate).collect();
-    if objections.is_empty() {
-        return Ok(decoded.object);
-    }
-    match options.field_validation {
-        FieldValidation::Ignore => {}
-        FieldValidation::Warn => objections.into_iter().for_each(|text| context.warn(text)),
-        FieldValidation::Strict => {
-            let why = format!("strict decoding error: {}", objections.join(", "));
-            return Err(def.cannot_be_handled(&why));
+    let objections = unknown.chain(duplicate).collect();
+    Ok((decoded.object, objections))
+}
+
+/// Parses a body; what cannot be read is told with the kind that is wanted and with its beginning.
+pub(crate) fn parse(context: &Context, def: &ResourceDef, body: &[u8]) -> Result<Strict, ApiError> {
+    let parsed = codec::decode(context, body);
+    let parsed = parsed.and_then(|strict| match strict.value {
+        Value::Object(_) => Ok(strict),
+        other => Err(ApiError::bad_request(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value \
+             of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" }}",
+            json_type(&other)
+        ))),
+    });
+    parsed.map_err(|error| match error.reason {
+        Reason::BadRequest => ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {} ({})",
+            def.kind,
+            error.message,
+            summary(body)
+        )),
+        _ => error,
+    })
+}
+
+/// The beginning of a body: as it is where it looks like JSON, else in hexadecimal.
+fn summary(body: &[u8]) -> String {
+    let head = body.get(..SUMMARY_BYTES).unwrap_or(body);
+    let dots = if head.len() < body.len() { " ..." } else { "" };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(head)),
+        Some(_) => {
+            let hex: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{dots}")
         }
     }
-    Ok(decoded.object)
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 /// A body without kind or version is of the kind that the path says; another one is refused.
-fn check_kind(def: &ResourceDef, value: &mut serde_json::Value) -> Result<(), ApiError> {
+fn check_kind(def: &ResourceDef, value: &mut Value) -> Result<(), ApiError> {
     let Some(map) = value.as_object_mut() else {
-        return Err(ApiError::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get \
-             version/kind; json parse error: the body is no JSON object",
-            def.kind
-        )));
+        return Err(def.cannot_be_handled("the object provided is no JSON object"));
     };
     let text = |map: &serde_json::Map<_, _>, name: &str| match map.get(name) {
-        None | Some(serde_json::Value::Null) => Ok(String::new()),
-        Some(serde_json::Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(ApiError::bad_request(format!(
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(ApiError::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get \
-             version/kind; json parse error: json: cannot unmarshal into Go struct field .{name} \
-             of type string",
-            def.kind
+             version/kind; json parse error: json: cannot unmarshal {} into Go struct field \
+             .{name} of type string",
+            def.kind,
+            json_type(other)
         ))),
     };
     let kind = text(map, "kind")?;
     let api_version = text(map, "apiVersion")?;
     let own_version = def.api_version();
-    if !api_version.is_empty() && api_version != own_version {
-        return Err(ApiError::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version \
-             ({own_version})"
-        )));
-    }
-    if !kind.is_empty() && kind != def.kind {
-        return Err(ApiError::bad_request(format!(
-            "{kind} in version {:?} cannot be handled as a {}: no kind {kind:?} is registered for \
-             the internal version of group {:?} in scheme",
-            def.version, def.kind, def.group
-        )));
+    let kind = if kind.is_empty() { &def.kind } else { &*kind };
+    let given = if api_version.is_empty() {
+        &own_version
+    } else {
+        &api_version
+    };
+    let fits = kind == def.kind && *given == own_version;
+    if !fits {
+        return Err(wrong_kind(def, kind, given));
     }
     map.insert("kind".to_owned(), def.kind.as_ref().into());
     map.insert("apiVersion".to_owned(), own_version.into());
     Ok(())
 }
 
+/// Why an object of one kind cannot be written as one of another.
+fn wrong_kind(def: &ResourceDef, kind: &str, given: &str) -> ApiError {
+    let version = given.rsplit('/').next().unwrap_or(given);
+    let known = BUILTINS
+        .iter()
+        .find(|row| row.kind == kind && row.api_version() == given);
+    let why = match known {
+        None => {
+            format!("no kind {kind:?} is registered for version {given:?} in scheme {SCHEME:?}")
+        }
+        Some(row) if is_same(row, def) => {
+            return ApiError::bad_request(format!(
+                "the API version in the data ({given}) does not match the expected API version \
+                 ({})",
+                def.api_version()
+            ));
+        }
+        Some(_) => format!(
+            "converting ({version}.{kind}) to ({}.{}): unknown conversion",
+            internal_package(&def.group),
+            def.kind
+        ),
+    };
+    ApiError::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {}: {why}",
+        def.kind
+    ))
+}
+
+/// Whether two rows are versions of one kind.
+fn is_same(one: &ResourceDef, other: &ResourceDef) -> bool {
+    one.kind == other.kind && one.storage_prefix == other.storage_prefix
+}
+
+/// Where Kubernetes keeps the internal form of a group's kinds.
+fn internal_package(group: &str) -> &str {
+    match group.split('.').next().unwrap_or_default() {
+        "" | "events" => "core",
+        "extensions" => "networking",
+        first => first,
+    }
+}
+
 /// Puts the namespace of the path into the object, which may not name another.
 pub(crate) fn take_namespace(target: &Target, object: &mut Object) -> Result<(), ApiError> {
     if !target.def.is_namespaced() {
-        if object.namespace().is_empty() {
-            object.remove(&["metadata", "namespace"]);
-        }
+        object.remove(&["metadata", "namespace"]);
         return Ok(());
     }
     if object.namespace().is_empty() {
@@ -158,13 +260,18 @@ impl Change<'_> {
                 let name = names::generate_name(&base, &rand::random());
                 named.set(&["metadata", "name"], name.into());
             }
+            let name = named.name().to_owned();
             match self.create_once(named).await {
                 Ok(cached) => return Ok(cached),
                 Err(WriteError::Api(error)) => return Err(error),
                 Err(WriteError::Changed) if generated && tries < GENERATE_NAME_TRIES => {}
                 Err(WriteError::Changed) => {
-                    let name = if generated { &base } else { object.name() };
-                    return Err(ApiError::already_exists(&self.def().group_resource(), name));
+                    let of = self.def().group_resource();
+                    return Err(if base.is_empty() {
+                        ApiError::already_exists(&of, &name)
+                    } else {
+                        ApiError::generate_name_conflict(&of, &name)
+                    });
                 }
             }
         }
@@ -173,12 +280,14 @@ impl Change<'_> {
     async fn create_once(&self, mut object: Object) -> Result<Cached, WriteError> {
         let def = self.def();
         def.default(&mut object);
-        let request = self.admission(Operation::Create);
-        admission::mutate(&request, &mut object, None)?;
-        rules::begin_create(def, &mut object, &self.server.clock);
+        // What admission adds is nobody's.
         if !self.owned {
             ownership::track(self, &mut object, None);
         }
+        let request = self.admission(Operation::Create);
+        admission::mutate(&request, &mut object, None)?;
+        self.dedup_owner_references(&mut object, TWICE_AFTER_ADMISSION);
+        rules::begin_create(def, &mut object, &self.server.clock);
         def.check(&object)?;
         admission::validate(&request, &object, None)?;
         for warning in def.warnings(&object, None) {
@@ -208,8 +317,14 @@ impl Change<'_> {
         for _ in 0..UPDATE_TRIES {
             let found = registry.find_cached(def, &self.target.namespace, &self.target.name)?;
             let Some(cached) = found else {
-                let object = make(None)?;
-                return Ok(Written::Created(self.create(object).await?));
+                let mut object = make(None)?;
+                authorization::check_verb(&*self.server.authorization.all, self.context, "create")?;
+                object.remove(&["metadata", "resourceVersion"]);
+                match self.create_once(object).await {
+                    Ok(cached) => return Ok(Written::Created(cached)),
+                    Err(WriteError::Changed) => continue,
+                    Err(WriteError::Api(error)) => return Err(error),
+                }
             };
             let old = served(def, &cached)?;
             let new = self.prepared(make(Some(&old))?, &old)?;
@@ -242,18 +357,17 @@ impl Change<'_> {
     fn prepared(&self, mut new: Object, old: &Object) -> Result<Object, ApiError> {
         let def = self.def();
         self.check_revision(&mut new, old)?;
-        if !new.uid().is_empty() && new.uid() != old.uid() {
-            return Err(self.conflict(&format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                new.uid(),
-                old.uid()
-            )));
-        }
         def.default(&mut new);
+        // What admission changes is nobody's.
+        if !self.owned && self.part == Part::Main {
+            ownership::track(self, &mut new, Some(old));
+        }
         let request = self.admission(Operation::Update);
         admission::mutate(&request, &mut new, Some(old))?;
+        self.dedup_owner_references(&mut new, TWICE_AFTER_ADMISSION);
         def.prepare_for_update(self.part, &mut new, old);
-        if !self.owned {
+        // A part writes less than was sent.
+        if !self.owned && self.part != Part::Main {
             ownership::track(self, &mut new, Some(old));
         }
         def.check_update(self.part, &new, old)?;
@@ -273,11 +387,12 @@ impl Change<'_> {
                     0,
                     "must be specified for an update",
                 );
+                // Kubernetes names the resource here.
                 let def = self.def();
                 return Err(ApiError::invalid(
                     &def.group,
-                    &def.kind,
-                    new.name(),
+                    &def.plural,
+                    &self.target.name,
                     &[error],
                 ));
             }
@@ -295,6 +410,33 @@ impl Change<'_> {
             return Err(self.conflict(MODIFIED));
         }
         Ok(())
+    }
+
+    /// Takes out owner references that stand there twice, and warns of it.
+    pub(crate) fn dedup_owner_references(&self, object: &mut Object, warning: &str) {
+        let twice = rules::dedup_owner_references(object);
+        if !twice.is_empty() {
+            self.context.warn(format!("{warning}{}", twice.join(", ")));
+        }
+    }
+
+    /// 409 where the uid that was sent is not the one that is there.
+    pub(crate) fn check_uid(&self, asked: &str, old: Option<&Object>) -> Result<(), ApiError> {
+        let actual = old.map(Object::uid).unwrap_or_default();
+        if asked.is_empty() || asked == actual {
+            return Ok(());
+        }
+        let (def, target) = (self.def(), self.target);
+        let place = match target.namespace.as_str() {
+            "" => target.name.clone(),
+            namespace => format!("{namespace}/{}", target.name),
+        };
+        Err(self.conflict(&format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}, ResourceVersion: \
+             0, AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, UID in \
+             object meta: {actual}",
+            def.storage_prefix
+        )))
     }
 
     pub(crate) fn conflict(&self, why: &str) -> ApiError {
@@ -341,6 +483,6 @@ fn namespace_is_done(object: &Object) -> bool {
     object.kind() != "Namespace"
         || object
             .get(&["spec", "finalizers"])
-            .and_then(serde_json::Value::as_array)
+            .and_then(Value::as_array)
             .is_none_or(Vec::is_empty)
 }

@@ -2,13 +2,15 @@
 //! it wants. Must not store anything.
 //! Kubernetes: apimachinery `managedfields.FieldManager` and the chain behind it.
 
-use super::compare::{Comparison, Node, compare, compare_fields, to_set};
+use super::compare::{Node, compare, to_set};
 use super::field_set::{FieldSet, PathElement, path_text};
 use super::managed::{Entry, ManagedFields, Operation, stamp};
-use super::merge::{check, merge, remove, with_named_fields};
+use super::merge::{check, merge};
+use super::prune::prune;
+use super::versions::{Changes, Versions};
 use crate::meta::{ApiError, Object, Reason};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -32,6 +34,8 @@ pub struct Tracking<'a> {
     /// Fields that this endpoint does not write (`status` of the object itself, all else of its
     /// status): never owned through it.
     pub reset: &'a FieldSet,
+    /// The kind in its other versions; `None` if all versions are taken to have the same fields.
+    pub versions: Option<&'a dyn Versions>,
 }
 
 impl Tracking<'_> {
@@ -70,19 +74,25 @@ pub fn update(live: Option<&Object>, new: &mut Object, by: &Tracking<'_>) {
     }
     // That the live object has managed fields and the new one none, changes no set: nobody owns
     // that field.
-    let changed = compare_fields(live.fields(), new.fields(), by.schema);
-    track_update(changed, &mut managed, by);
+    let changes = Changes::new(by, live.fields(), new.fields());
+    track_update(changes, &mut managed, by);
     managed.cap();
     managed.write(new);
 }
 
-fn track_update(changed: Comparison, managed: &mut ManagedFields, by: &Tracking<'_>) {
-    let taken = changed.modified.union(changed.added);
+fn track_update(mut changes: Changes<'_>, managed: &mut ManagedFields, by: &Tracking<'_>) {
     for entry in &mut managed.entries {
         let fields = std::mem::take(&mut entry.fields);
-        entry.fields = fields.difference(&taken).difference(&changed.removed);
+        // What was owned in a version that is served no more is owned no more.
+        if let Some(changed) = changes.in_version(&entry.api_version) {
+            entry.fields = fields
+                .difference(&changed.modified)
+                .difference(&changed.added)
+                .difference(&changed.removed);
+        }
     }
-    let owned = taken.recursive_difference(by.reset).difference(unowned());
+    let changed = changes.own();
+    let owned = changed.modified.union(changed.added).difference(unowned());
     let mut entry = by.entry(Operation::Update);
     entry.fields = owned;
     if !entry.fields.is_empty() {
@@ -147,11 +157,9 @@ pub fn apply(
     Ok(merged)
 }
 
-fn check_config(config: &Object, by: &Tracking<'_>) -> Result<(), ApiError> {
-    let claimed = config.get(&["metadata", "managedFields"]);
-    if claimed.is_some_and(|m| m.as_array().is_some_and(|m| !m.is_empty())) {
-        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
-    }
+/// What a configuration is refused for before anything is done with it, as it was sent: another
+/// version, managed fields, fields that the schema does not know.
+pub fn check_config(config: &Object, by: &Tracking<'_>) -> Result<(), ApiError> {
     if config.api_version() != by.api_version {
         return Err(ApiError::bad_request(format!(
             "Incorrect version specified in apply patch. Specified patch version: {}, expected: \
@@ -159,6 +167,10 @@ fn check_config(config: &Object, by: &Tracking<'_>) -> Result<(), ApiError> {
             config.api_version(),
             by.api_version
         )));
+    }
+    let claimed = config.get(&["metadata", "managedFields"]);
+    if claimed.is_some_and(Value::is_array) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let errors = check(&bare(config), by.schema);
     let errors = match errors.as_slice() {
@@ -200,8 +212,10 @@ fn applied(
             subresource: "",
             ..*by
         };
-        let changed = compare(&json!({}), &old, by.schema);
-        track_update(changed, &mut managed, &first);
+        let nothing = Map::new();
+        let fields = old.as_object().unwrap_or(&nothing);
+        let changes = Changes::new(&first, &nothing, fields);
+        track_update(changes, &mut managed, &first);
     }
     let mut entry = by.entry(Operation::Apply);
     let last = managed.take(&entry);
@@ -210,17 +224,23 @@ fn applied(
     keep_identity(&old, &mut merged);
     let merged = match &last {
         // What nobody can own is said all the same: a name does not go with the last annotation.
-        Some(last) => prune(&merged, &managed, &said, &last.fields, by.schema),
+        Some(last) => prune(merged, &managed, &said, last, by),
         None => merged,
     };
     entry.fields = said.difference(unowned());
-    let changed = compare(&old, &merged, by.schema);
-    let same = changed.is_same();
-    let taken = changed.modified.union(changed.added);
+    let nothing = Map::new();
+    let before = old.as_object().unwrap_or(&nothing);
+    let after = merged.as_object().unwrap_or(&nothing);
+    let mut changes = Changes::new(by, before, after);
+    let same = changes.is_same();
     let mut conflicts = Vec::new();
     for other in &mut managed.entries {
-        let lost = other.fields.intersection(&taken);
         let mut fields = std::mem::take(&mut other.fields);
+        let Some(changed) = changes.in_version(&other.api_version) else {
+            continue;
+        };
+        let taken = changed.modified.union(changed.added);
+        let lost = fields.intersection(&taken);
         if force {
             fields = fields.difference(&lost);
         } else {
@@ -259,31 +279,6 @@ fn keep_identity(old: &Value, merged: &mut Value) {
                 .or_insert_with(|| value.clone());
         }
     }
-}
-
-/// `merged` without what the manager applied last time and does not now, unless others own it.
-fn prune(
-    merged: &Value,
-    others: &ManagedFields,
-    own: &FieldSet,
-    last: &FieldSet,
-    schema: Node<'_>,
-) -> Value {
-    let named = |set: &FieldSet| with_named_fields(set, schema);
-    let without = |set: &FieldSet| remove(merged, set, schema).unwrap_or_else(|| json!({}));
-    let last = named(last);
-    let had = named(&to_set(merged, schema));
-    let pruned = without(&last);
-    let mut owned = named(own);
-    for other in &others.entries {
-        owned = owned.union(named(&other.fields));
-    }
-    // What somebody owns comes back,
-    let kept = named(&to_set(&pruned, schema)).union(owned);
-    let pruned = without(&had.clone().difference(&kept));
-    // and so does what nobody owned before, though it stood below what was removed.
-    let kept = named(&to_set(&pruned, schema));
-    without(&had.difference(&kept).intersection(&last))
 }
 
 /// Fields that the last client-side apply set and that still have the value it gave them.

@@ -58,6 +58,7 @@ impl World {
             now: at(self.time),
             schema: Some(&self.schema),
             reset: &self.reset,
+            versions: None,
         }
     }
 
@@ -293,6 +294,7 @@ fn status_belongs_to_its_subresource() {
     let by = Tracking {
         subresource: "status",
         reset: &reset,
+        versions: None,
         ..world.by("kubelet")
     };
     let mut new = world.live.clone().unwrap();

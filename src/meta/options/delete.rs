@@ -33,6 +33,8 @@ pub struct DeleteOptions {
     pub preconditions: Preconditions,
     /// What happens to dependents; `None` for the kind's own.
     pub propagation: Option<Propagation>,
+    /// Whether the deletion of dependents was asked for in the old way: `orphanDependents: false`.
+    pub asked_to_cascade: bool,
     /// Whether nothing is to be deleted.
     pub dry_run: bool,
     /// Delete an object even though it cannot be read.
@@ -137,6 +139,7 @@ impl DeleteOptions {
                 resource_version: condition("resourceVersion"),
             },
             propagation,
+            asked_to_cascade: orphan == Some(false),
             dry_run: !dry_run.is_empty(),
             ignore_store_read_error: ignore.and_then(Value::as_bool).unwrap_or(false),
         })

@@ -2,7 +2,9 @@
 //! pairs that are already percent-decoded. Must not know how a request is carried out.
 //! Kubernetes: `apis/meta/v1` options, their conversion from queries, `apis/meta/v1/validation`.
 
-use crate::meta::{ApiError, FieldError, FieldErrorKind, FieldSelector, Selector, list::Continue};
+use crate::meta::{
+    ApiError, FieldError, FieldErrorKind, FieldSelector, Reason, Selector, list::Continue,
+};
 use serde_json::{Value, json};
 
 mod delete;
@@ -106,13 +108,14 @@ impl ListOptions {
     /// Reads and checks.
     pub fn parse(query: Query<'_>) -> Result<Self, ApiError> {
         let selector = |e: crate::meta::labels::SelectorError| ApiError::bad_request(e.to_string());
-        let raw = RawList {
+        let mut raw = RawList {
             watch: query.bool("watch").unwrap_or(false),
             version: query.text("resourceVersion"),
             version_match: query.text("resourceVersionMatch"),
             token: query.text("continue"),
             initial: query.bool("sendInitialEvents"),
         };
+        raw.set_defaults();
         let options = Self {
             labels: Selector::parse(&query.text("labelSelector")).map_err(selector)?,
             fields: FieldSelector::parse(&query.text("fieldSelector")).map_err(selector)?,
@@ -140,11 +143,15 @@ impl ListOptions {
             raw.check_list()
         };
         invalid("ListOptions", &errors)?;
-        let resource_version = parse_resource_version(&raw.version)?;
+        let resource_version = parse_resource_version(&raw.version).map_err(|error| {
+            ApiError::bad_request(format!("invalid resource version: {}", error.message))
+        })?;
         let continue_from = match raw.token.as_str() {
             "" => None,
             _ if raw.watch => None,
-            token => Some(Continue::decode(token)?),
+            token => Some(Continue::decode(token).map_err(|error| {
+                ApiError::bad_request(format!("invalid continue token: {}", error.message))
+            })?),
         };
         if continue_from.is_some() && resource_version.is_some_and(|rv| rv > 0) {
             return Err(ApiError::bad_request(
@@ -168,6 +175,16 @@ struct RawList {
 }
 
 impl RawList {
+    /// A watch from nowhere, as old clients ask for it, begins with the objects there are.
+    /// Kubernetes: `SetListOptionsDefaults`.
+    fn set_defaults(&mut self) {
+        let said = self.initial.is_some() || !self.version_match.is_empty();
+        if self.watch && !said && matches!(self.version.as_str(), "" | "0") {
+            self.initial = Some(true);
+            "NotOlderThan".clone_into(&mut self.version_match);
+        }
+    }
+
     fn check_list(&self) -> Vec<FieldError> {
         const FIELD: &str = "resourceVersionMatch";
         let mut errors = Vec::new();
@@ -195,15 +212,15 @@ impl RawList {
                 );
             }
         }
-        if self.initial.is_some() {
-            forbid(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for list",
-            );
-        }
         if !matches!(matching, "" | "Exact" | "NotOlderThan") {
             let supported = ["Exact", "NotOlderThan", ""];
             errors.push(FieldError::not_supported(FIELD, matching, &supported));
+        }
+        if self.initial.is_some() {
+            errors.push(FieldError::forbidden(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for list",
+            ));
         }
         errors
     }
@@ -306,7 +323,14 @@ pub struct GetOptions {
 impl GetOptions {
     /// Reads and checks.
     pub fn parse(query: Query<'_>) -> Result<Self, ApiError> {
-        let resource_version = parse_resource_version(&query.text("resourceVersion"))?;
+        if query.bool("export") == Some(true) {
+            return Err(ApiError::bad_request(
+                "the export parameter, deprecated since v1.14, is no longer supported",
+            ));
+        }
+        // A plain error of Kubernetes' storage: 500 without a reason.
+        let resource_version = parse_resource_version(&query.text("resourceVersion"))
+            .map_err(|error| ApiError::new(Reason::Unknown, error.message))?;
         Ok(Self { resource_version })
     }
 }

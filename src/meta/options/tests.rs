@@ -62,7 +62,9 @@ fn list_options_are_refused_in_kubernetes_words() {
         "strconv.ParseInt: parsing \"x\": invalid syntax"
     );
     assert!(message("resourceVersion=+1").contains("invalid syntax"));
-    assert!(message("continue=!!!").starts_with("continue key is not valid"));
+    assert!(
+        message("continue=!!!").starts_with("invalid continue token: continue key is not valid")
+    );
     assert!(message("labelSelector=a b").starts_with("unable to parse requirement"));
     assert_eq!(list("resourceVersionMatch=Exact").unwrap_err().code, 422);
 }

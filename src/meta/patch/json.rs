@@ -10,12 +10,15 @@ use serde_json::Value;
 /// Most operations of one patch.
 pub const MAX_OPERATIONS: usize = 10_000;
 
+/// The names of an operation.
+const NAMES: [&str; 4] = ["op", "path", "from", "value"];
+
 /// The document after all operations, or why one of them fails (nothing is half done).
 pub fn apply(mut document: Value, patch: &Value) -> Result<Value, PatchError> {
     let Some(operations) = patch.as_array() else {
         return Err(PatchError::Malformed(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type \
-             jsonpatch.Patch",
+             []handlers.jsonPatchOp",
             type_name(patch)
         )));
     };
@@ -89,6 +92,19 @@ fn bound(
         )));
     }
     Ok(())
+}
+
+/// What a strict reader objects to in the operations: names that none of them has.
+pub fn unknown_names(patch: &Value) -> Vec<String> {
+    let operations = patch.as_array().into_iter().flatten().enumerate();
+    let mut unknown = Vec::new();
+    for (index, operation) in operations {
+        let names = operation.as_object().into_iter().flatten();
+        for (name, _) in names.filter(|(name, _)| !NAMES.contains(&name.as_str())) {
+            unknown.push(format!("unknown field \"[{index}].{name}\""));
+        }
+    }
+    unknown
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -27,10 +27,13 @@ pub enum PatchError {
     /// The patch does not fit the object. Kubernetes tells clients no more than that.
     #[error("{0}")]
     DoesNotFit(String),
+    /// The patch does not fit the object, in words that Kubernetes passes on as they are.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl PatchError {
-    /// As the API answers it: 400, 413 or 422.
+    /// As the API answers it: 400, 413, 422 or 500.
     pub fn to_api_error(&self) -> ApiError {
         match self {
             Self::Malformed(words) => ApiError::bad_request(words.clone()),
@@ -38,6 +41,8 @@ impl PatchError {
                 Reason::RequestEntityTooLarge,
                 format!("Request entity too large: {words}"),
             ),
+            // A plain error of Kubernetes' library: 500 without a reason.
+            Self::Failed(words) => ApiError::new(Reason::Unknown, words.clone()),
             Self::DoesNotFit(_) => {
                 let mut error = ApiError::new(
                     Reason::Invalid,

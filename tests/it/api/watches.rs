@@ -185,6 +185,10 @@ async fn bookmarks_come_about_once_a_minute_and_the_timeout_ends_the_watch() {
     let cluster = Cluster::with(Limits::default(), clock).await;
     let uri = format!("{MAPS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=150");
     let mut watch = cluster.watch(&uri).await;
+    // A watch from nowhere is one with initial events, and is told their end.
+    let end = watch.next().await.unwrap();
+    let annotations = &end["object"]["metadata"]["annotations"];
+    assert_eq!(annotations["k8s.io/initial-events-end"], "true");
     let mut bookmarks = 0;
     while let Some(frame) = watch.next().await {
         assert_eq!(frame["type"], "BOOKMARK");
@@ -200,8 +204,13 @@ async fn what_is_forgotten_is_gone() {
     let last = cluster.config_map("b", "1").await;
     cluster.server.compact(revision(&last)).await.unwrap();
     let uri = format!("{MAPS}?watch=1&resourceVersion={}", revision(&first));
-    let status = cluster.get(&uri).await.expect(410);
-    assert_eq!(status["reason"], "Expired");
+    let frame = cluster.get(&uri).await.expect(200);
+    assert_eq!(frame["type"], "ERROR");
+    let status = &frame["object"];
+    assert_eq!(
+        (&status["code"], &status["reason"]),
+        (&json!(410), &json!("Expired"))
+    );
     assert_eq!(
         status["message"].as_str().unwrap(),
         format!(
@@ -211,10 +220,30 @@ async fn what_is_forgotten_is_gone() {
         )
     );
     let uri = format!("{MAPS}?resourceVersion={}", u64::from(u32::MAX));
-    let ahead = cluster.get(&uri).await.expect(504);
+    let now = cluster.server.revision();
+    let words = format!(
+        "Timeout: Too large resource version: {}, current: {now}",
+        u32::MAX
+    );
+    let initial = format!("{uri}&watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+    let watched = cluster.get(&initial).await.expect(200);
+    let one = uri.replace("configmaps?", "configmaps/a?");
+    for ahead in [
+        cluster.get(&uri).await.expect(504),
+        cluster.get(&one).await.expect(504),
+        watched["object"].clone(),
+    ] {
+        assert_eq!(ahead["message"], json!(words));
+        let cause = &ahead["details"]["causes"][0];
+        assert_eq!(cause["reason"], "ResourceVersionTooLarge");
+    }
+    let exact = format!(
+        "{MAPS}?resourceVersionMatch=Exact&resourceVersion={}",
+        revision(&first)
+    );
     assert_eq!(
-        ahead["details"]["causes"][0]["reason"],
-        "ResourceVersionTooLarge"
+        cluster.get(&exact).await.message(410),
+        "The resourceVersion for the provided list is too old."
     );
 }
 
@@ -258,7 +287,8 @@ async fn pages_show_one_revision() {
     let rest = cluster.get(&format!("{MAPS}?continue={token}")).await;
     assert_eq!(names(&rest.expect(200)), ["bb", "d", "e"]);
     let wrong = cluster.get(&format!("{MAPS}?continue=nonsense")).await;
-    assert!(wrong.message(400).starts_with("continue key is not valid"));
+    let words = "invalid continue token: continue key is not valid";
+    assert!(wrong.message(400).starts_with(words));
 }
 
 #[tokio::test]

@@ -98,13 +98,25 @@ async fn bodies_must_be_of_the_kind_and_place_that_the_path_says() {
     let cases = [
         (
             json!({ "kind": "Pod", "apiVersion": "apps/v1", "metadata": { "name": "x" } }),
-            "the API version in the data (apps/v1) does not match the expected API version (v1)",
+            "Pod in version \"v1\" cannot be handled as a ConfigMap: no kind \"Pod\" is registered \
+             for version \"apps/v1\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+        ),
+        (
+            json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "x" } }),
+            "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to \
+             (core.ConfigMap): unknown conversion",
         ),
         (
             json!({ "metadata": { "name": "x", "namespace": "other" } }),
             "the namespace of the provided object does not match the namespace sent on the request",
         ),
-        (json!([]), "the object provided is unrecognized"),
+        (
+            json!([]),
+            "the object provided is unrecognized (must be of type ConfigMap): couldn't get \
+             version/kind; json parse error: json: cannot unmarshal array into Go value of type \
+             struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" } (5b5d)",
+        ),
     ];
     for (body, words) in cases {
         let message = cluster.post(MAPS, &body).await.message(400);
@@ -201,7 +213,10 @@ async fn preconditions_of_a_delete_are_kept() {
     let refused = cluster.call(Method::DELETE, &uri, &[], wrong).await;
     let message = refused.message(409);
     assert!(
-        message.contains("Precondition failed: UID in precondition: other, UID in object meta: "),
+        message.starts_with(
+            "Operation cannot be fulfilled on ConfigMap \"x\": the UID in the precondition (other) \
+             does not match the UID in record ("
+        ),
         "{message}"
     );
     let status = cluster.delete(&uri).await.expect(200);

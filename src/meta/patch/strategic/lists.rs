@@ -1,7 +1,9 @@
 //! Lists in strategic merge patches: merged by key, in the order that patch and server agree on.
 //! Must not know maps beyond their keys. Kubernetes: `strategicpatch.mergeSlice`.
 
-use super::{DIRECTIVE, Fields, Node, PatchError, cleaned, go_map, merge_map, unknown_directive};
+use super::{
+    DIRECTIVE, Fields, Node, PatchError, cleaned, go_list, go_map, merge_map, unknown_directive,
+};
 use crate::meta::SchemaNode;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -27,12 +29,13 @@ pub(super) fn merge_list(original: Items, patch: Items, at: Node<'_>) -> Result<
         return order_list(merged, &patch, &original, None);
     }
     if all.any(|v| !v.is_object()) {
-        return Err(PatchError::DoesNotFit(
-            "list element types are not identical".to_owned(),
-        ));
+        let lists = format!("[{} {}]", go_list(&original), go_list(&patch));
+        return Err(PatchError::Failed(format!(
+            "list element types are not identical: {lists}"
+        )));
     }
     let Some(key) = merge_key else {
-        return Err(PatchError::DoesNotFit(
+        return Err(PatchError::Failed(
             "cannot merge lists without merge key".to_owned(),
         ));
     };
@@ -90,7 +93,7 @@ fn apply_directives(
             }
             Some("replace") => replace = true,
             Some("merge") => {
-                return Err(PatchError::DoesNotFit(
+                return Err(PatchError::Failed(
                     "merging lists cannot yet be specified in the patch".to_owned(),
                 ));
             }
@@ -165,7 +168,7 @@ fn ranks(
 
 fn key_of<'a>(map: &'a Fields, key: &str) -> Result<&'a Value, PatchError> {
     map.get(key).ok_or_else(|| {
-        PatchError::DoesNotFit(format!(
+        PatchError::Failed(format!(
             "map: {} does not contain declared merge key: {key}",
             go_map(map)
         ))

@@ -183,13 +183,13 @@ fn no_list(value: &Value) -> PatchError {
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
     };
-    PatchError::Malformed(format!(
+    PatchError::Failed(format!(
         "expected a []interface {{}}, but received a {kind}"
     ))
 }
 
 fn unknown_directive(directive: &Value, map: &Fields) -> PatchError {
-    PatchError::DoesNotFit(format!(
+    PatchError::Failed(format!(
         "unknown patch type: {} in map: {}",
         go_text(directive),
         go_map(map)
@@ -205,17 +205,20 @@ fn go_map(map: &Fields) -> String {
     format!("map[{}]", pairs.join(" "))
 }
 
-fn go_text(value: &Value) -> String {
+/// A value as Go prints it.
+pub fn go_text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
         Value::Object(map) => go_map(map),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(go_text).collect();
-            format!("[{}]", items.join(" "))
-        }
+        Value::Array(items) => go_list(items),
         other => other.to_string(),
     }
+}
+
+fn go_list(items: &[Value]) -> String {
+    let items: Vec<String> = items.iter().map(go_text).collect();
+    format!("[{}]", items.join(" "))
 }
 
 #[cfg(test)]
