@@ -269,18 +269,11 @@ impl ApiError {
     }
 
     fn about(reason: Reason, of: &GroupResource, name: &str, message: String) -> Self {
-        let mut details = json!({ "kind": of.resource });
-        if !name.is_empty() {
-            insert(&mut details, "name", json!(name));
-        }
-        if !of.group.is_empty() {
-            insert(&mut details, "group", json!(of.group));
-        }
         Self {
             code: reason.code(),
             reason,
             message,
-            details,
+            details: about(name, &of.group, &of.resource),
         }
     }
 
@@ -357,10 +350,8 @@ impl ApiError {
             .iter()
             .map(|e| json!({"reason": e.kind.reason(), "message": e.body(), "field": e.field}))
             .collect();
-        let mut details = json!({ "name": name, "kind": kind, "causes": causes });
-        if !group.is_empty() {
-            insert(&mut details, "group", json!(group));
-        }
+        let mut details = about(name, group, kind);
+        insert(&mut details, "causes", json!(causes));
         Self {
             code: 422,
             reason: Reason::Invalid,
@@ -411,6 +402,15 @@ impl ApiError {
             details: status.get("details").cloned().unwrap_or(Value::Null),
         }
     }
+}
+
+/// `Status.details` that tell what it is about; what is empty is left out.
+fn about(name: &str, group: &str, kind: &str) -> Value {
+    let words = [("name", name), ("group", group), ("kind", kind)];
+    let words = words.into_iter().filter(|(_, word)| !word.is_empty());
+    words
+        .map(|(of, word)| (of.to_owned(), json!(word)))
+        .collect()
 }
 
 fn insert(map: &mut Value, name: &str, value: Value) {

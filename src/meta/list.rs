@@ -1,7 +1,7 @@
 //! Lists: the continue token and the bytes of a list object. Must not know where items come from.
 //! Kubernetes: apiserver `storage/continue`, `apis/meta/v1` ListMeta.
 
-use crate::meta::{ApiError, Reason};
+use crate::meta::{ApiError, Reason, go_json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ impl Continue {
         let bytes = URL_SAFE_NO_PAD
             .decode(token)
             .map_err(|e| bad(&e.to_string()))?;
-        let fields: Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
+        let fields: Value =
+            serde_json::from_slice(&bytes).map_err(|e| bad(&go_json::words(&bytes, &e)))?;
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("v") != TOKEN_VERSION {
             return Err(bad(&format!(

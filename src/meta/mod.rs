@@ -4,6 +4,7 @@
 pub mod apply;
 mod error;
 pub mod fields;
+pub mod go_json;
 mod gvk;
 pub mod jsonpath;
 pub mod labels;

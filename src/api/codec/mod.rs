@@ -9,7 +9,7 @@ pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery, accep
 pub(crate) use strict_json::{Strict, parse as parse_json};
 
 use crate::api::context::Context;
-use crate::meta::{ApiError, Reason, protobuf, yaml};
+use crate::meta::{ApiError, Reason, go_json, protobuf, yaml};
 use crate::resources::wire;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -32,7 +32,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
 /// Decodes a request's body.
 pub(crate) fn decode(context: &Context, body: &[u8]) -> Result<Strict, ApiError> {
     match content_type(&context.headers).as_str() {
-        "application/json" => parse_json(body).map_err(|error| unreadable(&error)),
+        "application/json" => parse_json(body).map_err(|error| unreadable(body, &error)),
         "application/yaml" | "text/yaml" => decode_yaml(body),
         protobuf::MEDIA_TYPE => Ok(Strict {
             value: wire::table()
@@ -66,9 +66,10 @@ pub(crate) fn decode_yaml(body: &[u8]) -> Result<Strict, ApiError> {
     })
 }
 
-fn unreadable(error: &serde_json::Error) -> ApiError {
+fn unreadable(body: &[u8], error: &serde_json::Error) -> ApiError {
     ApiError::bad_request(format!(
-        "couldn't get version/kind; json parse error: {error}"
+        "couldn't get version/kind; json parse error: {}",
+        go_json::words(body, error)
     ))
 }
 

@@ -8,6 +8,7 @@ use super::{Target, ownership, read_body};
 use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
 use crate::api::{ApiServer, Body};
+use crate::meta::go_json;
 use crate::meta::options::{FieldValidation, WriteOptions};
 use crate::meta::patch::{json, merge, strategic};
 use crate::meta::{ApiError, FieldError, Object, Reason};
@@ -61,7 +62,8 @@ impl Patch {
             APPLY_PATCH => ("error decoding YAML: ", codec::decode_yaml(body)),
             _ => {
                 let parsed = codec::parse_json(body);
-                let parsed = parsed.map_err(|error| ApiError::bad_request(error.to_string()));
+                let parsed =
+                    parsed.map_err(|error| ApiError::bad_request(go_json::words(body, &error)));
                 // Kubernetes says no more of a strategic merge patch than what is wrong.
                 let head = match content_type {
                     STRATEGIC_PATCH => "",
@@ -112,11 +114,7 @@ impl Patch {
         };
         let invalid = |why: &str| {
             let error = FieldError::invalid("patch", shown.as_str(), why);
-            let mut error = ApiError::invalid("", "", "", &[error]);
-            if let Value::Object(details) = &mut error.details {
-                details.retain(|name, _| name == "causes");
-            }
-            error
+            ApiError::invalid("", "", "", &[error])
         };
         let strict = Strict {
             value,
@@ -125,7 +123,11 @@ impl Patch {
         let (object, unknown) = read(def, strict).map_err(|error| {
             let head = format!("cannot be handled as a {}: ", def.kind);
             let why = error.message.split_once(&head).map(|(_, why)| why);
-            invalid(why.unwrap_or(&error.message))
+            let why = why.unwrap_or(&error.message);
+            match self.form {
+                Form::Strategic(_) => invalid(&converter_words(why)),
+                _ => invalid(why),
+            }
         })?;
         let mut objections = self.objections();
         objections.extend(unknown);
@@ -203,6 +205,33 @@ pub(crate) async fn patch(
         })
         .await?;
     answer(server, context, target, &accepted, written)
+}
+
+/// What the decoder says of a value of the wrong type, in the words of the converter that Kubernetes
+/// uses after a strategic merge. Kubernetes: apimachinery `runtime.fromUnstructured`.
+fn converter_words(why: &str) -> String {
+    let types = why
+        .strip_prefix("json: cannot unmarshal ")
+        .and_then(|rest| rest.split_once(" into "))
+        .and_then(|(from, rest)| Some((from, rest.rsplit_once(" of type ")?.1)));
+    let Some((from, to)) = types else {
+        return why.to_owned();
+    };
+    let (kind, whole) = match from {
+        "array" => ("slice", "[]interface {}"),
+        "object" => ("map", "map[string]interface {}"),
+        "number" => ("int64", "int64"),
+        other => (other, other),
+    };
+    if to.starts_with("[]") {
+        format!("cannot restore slice from {kind}")
+    } else if to.starts_with("map[") {
+        format!("cannot restore map from {kind}")
+    } else if to.contains('.') {
+        format!("cannot restore struct from: {kind}")
+    } else {
+        format!("cannot convert {whole} to {to}")
+    }
 }
 
 /// An object keeps its name.

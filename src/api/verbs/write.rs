@@ -246,7 +246,8 @@ impl Change<'_> {
 
     /// Creates an object that has been decoded.
     pub(crate) async fn create(&self, object: Object) -> Result<Cached, ApiError> {
-        if !object.resource_version().is_empty() && object.resource_version() != "0" {
+        // What is no number is ignored, as Kubernetes does.
+        if object.resource_version().parse().unwrap_or(0_u64) > 0 {
             let text = "resourceVersion should not be set on objects to be created";
             return Err(ApiError::new(Reason::Unknown, text));
         }
@@ -401,10 +402,9 @@ impl Change<'_> {
             return Ok(());
         }
         if asked.parse::<u64>().is_err() {
-            let detail = format!("strconv.ParseUint: parsing {asked:?}: invalid syntax");
-            return Err(ApiError::bad_request(format!(
-                "metadata.resourceVersion: Invalid value: {asked:?}: {detail}"
-            )));
+            // A plain error of Kubernetes' storage: 500 without a reason.
+            let text = format!("strconv.ParseUint: parsing {asked:?}: invalid syntax");
+            return Err(ApiError::new(Reason::Unknown, text));
         }
         if asked != old.resource_version() {
             return Err(self.conflict(MODIFIED));

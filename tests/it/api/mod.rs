@@ -13,4 +13,5 @@ mod streams;
 mod tls;
 mod tokens;
 mod watches;
+mod words;
 mod writes;

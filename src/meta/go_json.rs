@@ -1,0 +1,101 @@
+//! What Go's JSON decoder says of text that is no JSON: clients see these words in a Status. Must not
+//! know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
+
+use serde_json::error::Category;
+
+/// The words for why `text` cannot be read.
+pub fn words(text: &[u8], error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    match error.classify() {
+        Category::Eof => "unexpected end of JSON input".to_owned(),
+        Category::Syntax => match (at(text, error), place(&said)) {
+            (Some(c), Some(place)) => format!("invalid character {c} {place}"),
+            _ => said,
+        },
+        Category::Data | Category::Io => said,
+    }
+}
+
+/// The character that was in the way, as Go quotes it.
+fn at(text: &[u8], error: &serde_json::Error) -> Option<String> {
+    let line = text
+        .split(|byte| *byte == b'\n')
+        .nth(error.line().checked_sub(1)?)?;
+    let byte = *line.get(error.column().saturating_sub(1)).or(line.last())?;
+    Some(match byte {
+        b'\'' => r"'\''".to_owned(),
+        b'"' => "'\"'".to_owned(),
+        b' '..=b'~' => format!("'{}'", char::from(byte)),
+        b'\n' => r"'\n'".to_owned(),
+        b'\r' => r"'\r'".to_owned(),
+        b'\t' => r"'\t'".to_owned(),
+        0x80.. => format!("'{}'", char::from(byte)),
+        control => format!(r"'\x{control:02x}'"),
+    })
+}
+
+/// Where it was in the way.
+fn place(said: &str) -> Option<&'static str> {
+    const PLACES: &[(&str, &str)] = &[
+        ("expected value", "looking for beginning of value"),
+        (
+            "key must be a string",
+            "looking for beginning of object key string",
+        ),
+        ("trailing comma", "looking for beginning of value"),
+        ("expected `:`", "after object key"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("trailing characters", "after top-level value"),
+        ("control character", "in string literal"),
+        ("invalid escape", "in string escape code"),
+        ("invalid number", "in numeric literal"),
+    ];
+    let found = PLACES.iter().find(|(ours, _)| said.starts_with(ours));
+    found.map(|(_, go)| *go)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn the_words_are_gos() {
+        for (text, wanted) in [
+            ("{", "unexpected end of JSON input"),
+            ("", "unexpected end of JSON input"),
+            ("x", "invalid character 'x' looking for beginning of value"),
+            (
+                "{\"a\":}",
+                "invalid character '}' looking for beginning of value",
+            ),
+            (
+                "{a:1}",
+                "invalid character 'a' looking for beginning of object key string",
+            ),
+            ("{\"a\" 1}", "invalid character '1' after object key"),
+            (
+                "{\"a\":1 \"b\":2}",
+                "invalid character '\"' after object key:value pair",
+            ),
+            ("[1 2]", "invalid character '2' after array element"),
+            (
+                "{\"a\":1}\n  x",
+                "invalid character 'x' after top-level value",
+            ),
+        ] {
+            let error = serde_json::from_str::<Value>(text).unwrap_err();
+            assert_eq!(words(text.as_bytes(), &error), wanted, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in ".{0,40}") {
+            if let Err(error) = serde_json::from_str::<Value>(&text) {
+                let _ = words(text.as_bytes(), &error);
+            }
+        }
+    }
+}
