@@ -12,6 +12,7 @@ mod namespace;
 mod node_lifecycle;
 mod pod_gc;
 mod service_account;
+mod storage_protection;
 
 pub use def::{SignToken, Trust};
 pub use manager::{Controllers, ControllersConfig};
@@ -27,4 +28,6 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,
     &service_account::CONTROLLER,
+    &storage_protection::CLAIMS,
+    &storage_protection::VOLUMES,
 ];

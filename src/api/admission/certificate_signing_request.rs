@@ -38,7 +38,7 @@ impl Plugin for CertificateSigningRequest {
 }
 
 fn requestor(request: &Request<'_>, object: &mut Object) {
-    let user = request.user;
+    let user = &request.context.user;
     let fields = [
         ("username", json!(user.name), user.name.is_empty()),
         ("uid", json!(user.uid), user.uid.is_empty()),

@@ -3,15 +3,20 @@
 //! A plugin is one file and one line. Must not write.
 
 mod certificate_signing_request;
+mod default_class;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
+mod pod_security;
 mod priority;
 mod rbac_escalation;
+mod runtime_class;
 mod service_account;
+mod storage_object_in_use;
 
-use crate::api::authentication::UserInfo;
 use crate::api::authorization::Authorization;
-use crate::api::registry::Registry;
+use crate::api::context::Context;
+use crate::api::registry::{Filter, Registry, matching, served};
 use crate::api::verbs::Target;
 use crate::meta::{ApiError, Object};
 use jiff::Timestamp;
@@ -28,7 +33,7 @@ pub(crate) enum Operation {
 pub(crate) struct Request<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) authorization: &'a Authorization,
-    pub(crate) user: &'a UserInfo,
+    pub(crate) context: &'a Context,
     pub(crate) target: &'a Target,
     pub(crate) operation: Operation,
     pub(crate) now: Timestamp,
@@ -44,6 +49,48 @@ impl Request<'_> {
     pub(crate) fn is_main(&self, group: &str, resource: &str) -> bool {
         let def = &self.target.def;
         self.target.subresource.is_empty() && def.group == group && def.plural == resource
+    }
+
+    /// Whether it makes an object of this resource.
+    fn creates(&self, group: &str, resource: &str) -> bool {
+        self.operation == Operation::Create && self.is_main(group, resource)
+    }
+
+    /// An object of a resource of version 1.
+    fn find(
+        &self,
+        group: &str,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Object>, ApiError> {
+        let Some(def) = self.registry.scheme.resource(group, "v1", resource) else {
+            return Ok(None);
+        };
+        let found = self.registry.find(def, namespace, name)?;
+        Ok(found.map(|(object, _)| object))
+    }
+
+    /// All objects of a resource of version 1, of one namespace if one is given.
+    fn all(
+        &self,
+        group: &str,
+        resource: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Object>, ApiError> {
+        let Some(def) = self.registry.scheme.resource(group, "v1", resource) else {
+            return Ok(Vec::new());
+        };
+        let snapshot = self.registry.cache.snapshot(&*self.registry.kind(def)?);
+        let filter = namespace.map_or_else(Filter::default, Filter::in_namespace);
+        matching(&snapshot.objects, &filter)
+            .map(|(_, cached)| served(def, cached))
+            .collect()
+    }
+
+    /// The refusal of the object, for this reason.
+    fn forbidden(&self, object: &Object, why: &str) -> ApiError {
+        ApiError::forbidden(&self.target.def.group_resource(), object.name(), why)
     }
 }
 
@@ -73,13 +120,19 @@ pub(crate) trait Plugin: Sync {
     }
 }
 
-/// The plugins, in the order in which they act.
+/// The plugins, in the order in which they act, which is Kubernetes'.
 static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
+    &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
+    &pod_security::PodSecurity,
     &priority::Priority,
-    &certificate_signing_request::CertificateSigningRequest,
     &default_toleration_seconds::DefaultTolerationSeconds,
+    &default_class::STORAGE,
+    &storage_object_in_use::StorageObjectInUseProtection,
+    &runtime_class::RuntimeClass,
+    &certificate_signing_request::CertificateSigningRequest,
+    &default_class::INGRESS,
     &rbac_escalation::RbacEscalation,
 ];
 

@@ -2,9 +2,7 @@
 //! Kubernetes: admission plugin Priority.
 
 use super::{Operation, Plugin, Request};
-use crate::api::registry::served;
 use crate::meta::{ApiError, Object};
-use crate::resources::DefRef;
 use serde_json::{Value, json};
 
 const GROUP: &str = "scheduling.k8s.io";
@@ -61,7 +59,7 @@ impl Plugin for Priority {
                     "PriorityClass {} is already marked as default. Only one default can exist",
                     other.name()
                 );
-                forbidden(request, class, &why)
+                Err(request.forbidden(class, &why))
             }
             _ => Ok(()),
         }
@@ -74,9 +72,9 @@ fn fill_in(request: &Request<'_>, pod: &mut Object) -> Result<(), ApiError> {
     let class = match name.as_str() {
         "" => default_class(request)?,
         name => {
-            let Some(class) = find_class(request, name)? else {
+            let Some(class) = request.find(GROUP, RESOURCE, "", name)? else {
                 let why = format!("no PriorityClass with name {name} was found");
-                return forbidden(request, pod, &why);
+                return Err(request.forbidden(pod, &why));
             };
             Some(class)
         }
@@ -85,7 +83,7 @@ fn fill_in(request: &Request<'_>, pod: &mut Object) -> Result<(), ApiError> {
     let priority = class.as_ref().and_then(number).unwrap_or(0);
     let asked = pod.get(&["spec", "priority"]).and_then(Value::as_i64);
     if asked.is_some_and(|asked| asked != priority) {
-        return forbidden(request, pod, NUMBER_GIVEN);
+        return Err(request.forbidden(pod, NUMBER_GIVEN));
     }
     let policy = class
         .as_ref()
@@ -98,7 +96,7 @@ fn fill_in(request: &Request<'_>, pod: &mut Object) -> Result<(), ApiError> {
             "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; \
              priority admission controller computed {policy} from the given PriorityClass name"
         );
-        return forbidden(request, pod, &why);
+        return Err(request.forbidden(pod, &why));
     }
     pod.set(&["spec", "priority"], json!(priority));
     pod.set(&["spec", "preemptionPolicy"], json!(policy));
@@ -108,33 +106,10 @@ fn fill_in(request: &Request<'_>, pod: &mut Object) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn forbidden(request: &Request<'_>, object: &Object, why: &str) -> Result<(), ApiError> {
-    let of = request.target.def.group_resource();
-    Err(ApiError::forbidden(&of, object.name(), why))
-}
-
-fn classes<'a>(request: &Request<'a>) -> Option<&'a DefRef> {
-    request.registry.scheme.resource(GROUP, "v1", RESOURCE)
-}
-
-fn find_class(request: &Request<'_>, name: &str) -> Result<Option<Object>, ApiError> {
-    let Some(def) = classes(request) else {
-        return Ok(None);
-    };
-    let found = request.registry.find(def, "", name)?;
-    Ok(found.map(|(class, _)| class))
-}
-
 /// The class of pods that name none: of several, which a race may have made, the least.
 fn default_class(request: &Request<'_>) -> Result<Option<Object>, ApiError> {
-    let Some(def) = classes(request) else {
-        return Ok(None);
-    };
-    let registry = request.registry;
-    let now = registry.cache.snapshot(&*registry.kind(def)?);
     let mut found: Option<Object> = None;
-    for cached in now.objects.values() {
-        let class = served(def, cached)?;
+    for class in request.all(GROUP, RESOURCE, None)? {
         let value = |class: &Object| class.get(&["value"]).and_then(Value::as_i64);
         let is_less = found
             .as_ref()

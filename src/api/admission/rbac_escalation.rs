@@ -31,7 +31,7 @@ impl Plugin for RbacEscalation {
             return Ok(());
         }
         // The server's own, and those who need no role.
-        if request.user.is_in(GROUP_MASTERS) {
+        if request.context.user.is_in(GROUP_MASTERS) {
             return Ok(());
         }
         if old.is_some_and(|old| only_collected(object, old)) {
@@ -126,7 +126,7 @@ fn may(request: &Request<'_>, verb: &str, resource: &str, name: &str) -> bool {
         ..RequestInfo::default()
     };
     let decision = request.authorization.all.authorize(&Attributes {
-        user: request.user,
+        user: &request.context.user,
         info: &info,
         field_selector: "",
     });
@@ -135,7 +135,7 @@ fn may(request: &Request<'_>, verb: &str, resource: &str, name: &str) -> bool {
 
 /// Refuses rules that the user does not have.
 fn confirm(request: &Request<'_>, object: &Object, rules: Vec<PolicyRule>) -> Result<(), ApiError> {
-    let user = request.user;
+    let user = &request.context.user;
     let rbac = &request.authorization.rbac;
     let held = rbac.held(user, &request.target.namespace);
     let lacking = missing(&held.rules, &rules);

@@ -114,6 +114,11 @@ impl Encoded {
         self.deleting
     }
 
+    /// Whether a label's key begins so.
+    pub(crate) fn has_label_below(&self, prefix: &str) -> bool {
+        self.labels.iter().any(|(key, _)| key.starts_with(prefix))
+    }
+
     fn label(&self, key: &str) -> Option<&str> {
         self.labels
             .iter()
@@ -266,6 +271,14 @@ impl Filter {
             labels,
             fields: tests,
         })
+    }
+
+    /// Everything in a namespace.
+    pub(crate) fn in_namespace(namespace: &str) -> Self {
+        Self {
+            prefix: format!("{namespace}/"),
+            ..Self::default()
+        }
     }
 
     /// Whether an object matches; its key has been checked against the prefix or is checked here.

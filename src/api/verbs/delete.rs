@@ -114,7 +114,7 @@ pub(crate) async fn delete_one(
         let request = admission::Request {
             registry,
             authorization: &server.authorization,
-            user: &context.user,
+            context,
             target,
             operation: Operation::Delete,
             now: server.clock.now(),

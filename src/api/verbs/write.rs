@@ -447,7 +447,7 @@ impl Change<'_> {
         admission::Request {
             registry: &self.server.registry,
             authorization: &self.server.authorization,
-            user: &self.context.user,
+            context: self.context,
             target: self.target,
             operation,
             now: self.server.clock.now(),

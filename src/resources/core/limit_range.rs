@@ -24,7 +24,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
 )
 .short_names(const { &[text("limits")] })
 .columns(columns::CREATED, columns::created_row)
-.example(r#"{"metadata":{"name":"example"},"spec":{"limits":[{"type":"Pod","max":{"cpu":"1"}}]}}"#);
+.example(r#"{"metadata":{"name":"example"},"spec":{"limits":[{"type":"Container","max":{"cpu":"2"},"default":{"cpu":"1"},"defaultRequest":{"cpu":"1"}}]}}"#);
 
 /// Types without a domain.
 const TYPES: &[&str] = &["Pod", "Container", "PersistentVolumeClaim"];

@@ -1,6 +1,7 @@
 //! The API server through its public face: requests to `handle` or over TLS, and their answers.
 
 mod access;
+mod admission;
 mod discovery;
 mod harness;
 mod kinds;

@@ -18,6 +18,7 @@ pub(crate) mod scheduling;
 mod security;
 mod spec;
 mod status;
+pub mod sums;
 mod update;
 mod volumes;
 mod warnings;
