@@ -11,6 +11,7 @@ mod manager;
 mod namespace;
 mod node_lifecycle;
 mod pod_gc;
+mod root_ca_publisher;
 mod service_account;
 mod storage_protection;
 
@@ -27,6 +28,7 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &namespace::CONTROLLER,
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,
+    &root_ca_publisher::CONTROLLER,
     &service_account::CONTROLLER,
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,

@@ -3,6 +3,7 @@
 
 mod figures;
 mod guests;
+mod identity;
 mod nodes;
 mod owners;
 mod stops;
