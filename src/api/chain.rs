@@ -7,9 +7,12 @@ use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
 use crate::api::{ApiServer, Body, Limits, compress, impersonation, respond, route};
 use crate::meta::{ApiError, Reason};
+use crate::resources::DefRef;
+use crate::stdx::Samples;
 use futures::FutureExt;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -51,21 +54,28 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     respond::finish(&context, &mut response);
     let response = compress::compress(&context, response);
     // last: count it
-    let known = is_served(server, &context.info);
+    let row = served_row(server, &context.info);
     server
         .metrics
-        .request(&context, known, response.status(), started.elapsed());
-    response
+        .request(&context, row, response.status(), started.elapsed());
+    if !context.is_long_running() {
+        return response;
+    }
+    let running = server.metrics.running(&context, row.is_some());
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &running;
+            frame
+        }))
+    })
 }
 
-/// Whether the path names a resource of the table: others share one row of the metrics.
-fn is_served(server: &ApiServer, info: &RequestInfo) -> bool {
+/// The row whose resource the path names: other paths share one line of the metrics.
+fn served_row<'a>(server: &'a ApiServer, info: &RequestInfo) -> Option<&'a DefRef> {
     let scheme = &server.registry.scheme;
     scheme
         .resource(&info.group, &info.version, &info.resource)
-        .is_some_and(|def| {
-            info.subresource.is_empty() || def.subresource(&info.subresource).is_some()
-        })
+        .filter(|def| info.subresource.is_empty() || def.subresource(&info.subresource).is_some())
 }
 
 /// 3. a turn, 4. a deadline, 5. panics caught, 6. the verb.
@@ -166,6 +176,31 @@ impl Gate {
             reading: Arc::new(Semaphore::new(limits.reading_in_flight_max)),
             waiting: AtomicUsize::new(0),
             waiting_max: limits.waiting_max,
+        }
+    }
+
+    /// How many requests are being served, by whether they change anything.
+    pub(crate) fn in_flight(&self, limits: &Limits) -> impl Fn() -> Samples + Send + Sync + use<> {
+        let kinds = [
+            (
+                "mutating",
+                self.mutating.clone(),
+                limits.mutating_in_flight_max,
+            ),
+            (
+                "readOnly",
+                self.reading.clone(),
+                limits.reading_in_flight_max,
+            ),
+        ];
+        move || {
+            let kinds = kinds.iter();
+            kinds
+                .map(|(kind, gate, max)| {
+                    let served = max.saturating_sub(gate.available_permits());
+                    (vec![("request_kind", (*kind).to_owned())], served as f64)
+                })
+                .collect()
         }
     }
 

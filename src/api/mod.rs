@@ -119,10 +119,13 @@ impl ApiServer {
     pub async fn start(config: ApiConfig) -> Result<Arc<Self>, StoreError> {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
         bootstrap::objects(&registry, &config.clock).await?;
+        let metrics = metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store);
+        let gate = chain::Gate::new(&config.limits);
+        metrics.in_flight(gate.in_flight(&config.limits));
         Ok(Arc::new(Self {
             authorization: authorization::standard(&registry.cache),
-            metrics: metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store),
-            gate: chain::Gate::new(&config.limits),
+            metrics,
+            gate,
             openapi: openapi::Documents::default(),
             registry,
             dialer: config.dialer,

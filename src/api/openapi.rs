@@ -9,15 +9,21 @@ use crate::resources::Scheme;
 use crate::resources::openapi::{v2, v2_proto, v3};
 use crate::stdx::Digest;
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LOCATION, VARY,
+};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What the protobuf form is called in an answer; what is asked for has an `@`, which no media type
 /// may have.
 const PROTO_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// As long as HTTP lets an answer be kept: a year.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A document and the text that changes with it.
 #[derive(Clone)]
@@ -124,13 +130,37 @@ pub(crate) async fn serve(
     });
     let made = making.await.map_err(ApiError::internal)?;
     let (document, content_type) = made.ok_or_else(not_found)?;
-    answer(context, &document, content_type)
+    let asked = context.parameter("hash").filter(|hash| !hash.is_empty());
+    match asked {
+        Some(asked) if asked != document.hash && context.info.path.contains("/v3/") => {
+            Ok(moved(context, &document))
+        }
+        asked => answer(server, context, &document, content_type, asked.is_some()),
+    }
 }
 
+/// The address of a document that has changed leads to where it is now.
+fn moved(context: &Context, document: &Document) -> Response<Body> {
+    let place = format!("{}?hash={}", context.info.path, document.hash);
+    let text = format!("<a href=\"{place}\">Moved Permanently</a>.\n\n");
+    let mut response = respond::bytes_of(
+        "text/html; charset=utf-8",
+        StatusCode::MOVED_PERMANENTLY,
+        text,
+    );
+    if let Ok(place) = HeaderValue::from_str(&place) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response
+}
+
+/// A document; `named` by its hash, it is the same for ever.
 fn answer(
+    server: &ApiServer,
     context: &Context,
     document: &Document,
     content_type: &'static str,
+    named: bool,
 ) -> Result<Response<Body>, ApiError> {
     let etag = format!("\"{}\"", document.hash);
     let etag = HeaderValue::from_str(&etag).map_err(ApiError::internal)?;
@@ -145,10 +175,16 @@ fn answer(
     headers.insert(ETAG, etag);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if context.parameter("hash").as_deref() == Some(&document.hash) {
+    if named {
         // The address names the content, so it never changes.
         let forever = HeaderValue::from_static("public, immutable");
         headers.insert(CACHE_CONTROL, forever);
+        let now = server.clock.now();
+        let end = now.checked_add(FOREVER).unwrap_or(now);
+        let end = end.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Ok(end) = HeaderValue::from_str(&end) {
+            headers.insert(EXPIRES, end);
+        }
     }
     Ok(response)
 }

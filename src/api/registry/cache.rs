@@ -183,14 +183,14 @@ impl Cache {
         drop(self.watch.lock().take());
     }
 
-    /// For metrics: kind, objects, watchers.
-    pub(crate) fn counts(&self) -> Vec<(String, usize, usize)> {
+    /// For metrics: row, objects, watchers.
+    pub(crate) fn counts(&self) -> Vec<(DefRef, usize, usize)> {
         let kinds = self.kinds.read();
         kinds
-            .iter()
-            .map(|(name, kind)| {
+            .values()
+            .map(|kind| {
                 let state = kind.state.read();
-                (name.clone(), state.objects.len(), state.watchers.len())
+                (kind.def.clone(), state.objects.len(), state.watchers.len())
             })
             .collect()
     }

@@ -282,10 +282,6 @@ async fn health_and_version_are_open_to_all() {
             .await;
         assert_eq!(answer.status(), 200, "{uri}");
     }
-    let verbose = cluster.get("/readyz?verbose").await;
-    let text = String::from_utf8(verbose.bytes.to_vec()).unwrap();
-    assert!(text.contains("[+]etcd ok\n"), "{text}");
-    assert!(text.ends_with("readyz check passed\n"), "{text}");
     let version = cluster.get("/version").await.expect(200);
     assert_eq!(version["minor"], "36");
     let closed = cluster
@@ -295,4 +291,117 @@ async fn health_and_version_are_open_to_all() {
     let metrics = cluster.get("/metrics").await;
     let text = String::from_utf8(metrics.bytes.to_vec()).unwrap();
     assert!(text.contains("apiserver_request_total{"), "{text}");
+}
+
+#[tokio::test]
+async fn health_is_told_whole_at_length_and_by_check() {
+    let cluster = Cluster::start().await;
+    let cases = [
+        ("/livez", 200, "ok"),
+        ("/readyz", 200, "ok"),
+        ("/healthz/ping", 200, "ok"),
+        ("/readyz/shutdown", 200, "ok"),
+        (
+            "/livez?verbose",
+            200,
+            "[+]ping ok\n[+]log ok\n[+]etcd ok\nlivez check passed\n",
+        ),
+        (
+            "/readyz?verbose&exclude=etcd&exclude=foo",
+            200,
+            "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n[+]etcd-readiness ok\n[+]informer-sync \
+             ok\n[+]shutdown ok\nwarn: some health checks cannot be excluded: no matches for \
+             \"foo\"\nreadyz check passed\n",
+        ),
+    ];
+    for (uri, code, text) in cases {
+        told(&cluster, uri, code, text).await;
+    }
+    cluster.get("/livez/shutdown").await.expect(404);
+    cluster.get("/livez/none").await.expect(404);
+    cluster.shutdown.stop();
+    told(&cluster, "/livez", 200, "ok").await;
+    told(
+        &cluster,
+        "/readyz?exclude=etcd",
+        500,
+        "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n[+]etcd-readiness ok\n[+]informer-sync \
+         ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n",
+    )
+    .await;
+    let why = "internal server error: process is shutting down\n";
+    told(&cluster, "/readyz/shutdown", 500, why).await;
+}
+
+async fn told(cluster: &Cluster, uri: &str, code: u16, text: &str) {
+    let answer = cluster.get(uri).await;
+    assert_eq!(String::from_utf8_lossy(&answer.bytes), text, "{uri}");
+    assert_eq!(answer.status, code, "{uri}");
+    let headers = &answer.headers;
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn a_schema_is_kept_by_its_hash() {
+    let cluster = Cluster::start().await;
+    let index = cluster.get("/openapi/v3").await.expect(200);
+    let place = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str();
+    let place = place.unwrap();
+    let (path, hash) = place.split_once("?hash=").unwrap();
+    let named = cluster.get(place).await;
+    assert_eq!(named.headers["cache-control"], "public, immutable");
+    assert_eq!(named.headers["etag"], format!("\"{hash}\""));
+    let end = named.headers["expires"].to_str().unwrap();
+    assert!(end.ends_with(" GMT"), "{end}");
+    let same = [("if-none-match", named.headers["etag"].to_str().unwrap())];
+    let same = cluster.call(Method::GET, place, &same, Body::empty()).await;
+    assert_eq!((same.status.as_u16(), same.bytes.len()), (304, 0));
+    // Without its hash it may change, and by an old one it leads to the new one.
+    let unnamed = cluster.get(path).await;
+    assert_eq!(unnamed.headers["cache-control"], "no-cache, private");
+    assert!(!unnamed.headers.contains_key("expires"));
+    let old = cluster.get(&format!("{path}?hash=OLD")).await;
+    assert_eq!(old.status, 301);
+    assert_eq!(old.headers["location"], place);
+}
+
+#[tokio::test]
+async fn requests_are_counted_with_kubernetes_labels() {
+    let cluster = Cluster::start().await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    cluster.config_map("a", "1").await;
+    cluster.get(&format!("{maps}/a")).await.expect(200);
+    cluster.get(maps).await.expect(200);
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let uri = format!("{maps}/a?fieldManager=m&dryRun=All");
+    cluster
+        .patch(&uri, "apply-patch+yaml", &config)
+        .await
+        .expect(200);
+    cluster
+        .get("/apis/batch/v1beta1/cronjobs")
+        .await
+        .expect(200);
+    cluster.get("/apis/nobody/v1/things/x").await.expect(404);
+    let _watch = cluster.watch(&format!("{maps}?watch=1")).await;
+    let text = cluster.get("/metrics").await.bytes;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let about = "group=\"\",version=\"v1\",resource=\"configmaps\",subresource=\"\"";
+    for line in [
+        format!("apiserver_request_total{{verb=\"POST\",dry_run=\"\",{about},scope=\"resource\",component=\"apiserver\",code=\"201\"}} 1"),
+        format!("apiserver_request_total{{verb=\"GET\",dry_run=\"\",{about},scope=\"resource\",component=\"apiserver\",code=\"200\"}} 1"),
+        format!("apiserver_request_total{{verb=\"LIST\",dry_run=\"\",{about},scope=\"namespace\",component=\"apiserver\",code=\"200\"}} 1"),
+        format!("apiserver_request_total{{verb=\"APPLY\",dry_run=\"All\",{about},scope=\"resource\",component=\"apiserver\",code=\"200\"}} 1"),
+        format!("apiserver_request_duration_seconds_count{{verb=\"LIST\",dry_run=\"\",{about},scope=\"namespace\",component=\"apiserver\"}} 1"),
+        format!("apiserver_longrunning_requests{{verb=\"WATCH\",{about},scope=\"namespace\",component=\"apiserver\"}} 1"),
+        "apiserver_requested_deprecated_apis{group=\"batch\",version=\"v1beta1\",resource=\"cronjobs\",subresource=\"\",removed_release=\"1.25\"} 1".to_owned(),
+        "apiserver_storage_objects{resource=\"configmaps\"} 1.0".to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(
+        !text.contains("things"),
+        "names that no row has are no labels"
+    );
 }
