@@ -1,6 +1,7 @@
 //! What a cluster gives to those who are to be known: the certificate in each namespace, the token in
 //! a Secret; and roles that gather others.
 
+use crate::kubectl::kubectls;
 use crate::server::Server;
 use serde_json::{Value, json};
 use wkube::client::{Client, Connection, connect};
@@ -94,4 +95,55 @@ async fn namespaces_secrets_and_roles_get_what_they_are_for() {
         admin["rules"].as_array().unwrap().contains(&rule)
     })
     .await;
+}
+
+#[test]
+fn kubectl_is_told_what_one_may_and_who_one_is() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &["--mock-runtime"]);
+        let ok = |args: &[&str]| server.ok(&kubectl, args);
+        let says = |args: &[&str]| {
+            let said = server.command(&kubectl, args).output().unwrap();
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let may = ["auth", "can-i", "list", "pods", "--as", "jane"];
+        assert_eq!(says(&may), "no\n", "{kubectl}");
+        let bind = [
+            "create",
+            "clusterrolebinding",
+            "jane",
+            "--clusterrole=view",
+            "--user=jane",
+        ];
+        ok(&bind);
+        assert_eq!(says(&may), "yes\n");
+        ok(&["get", "pods", "--as", "jane"]);
+        let listed = ok(&["auth", "can-i", "--list", "--as", "jane"]);
+        assert!(
+            listed.contains("selfsubjectaccessreviews.authorization.k8s.io"),
+            "{listed}"
+        );
+        let role = folder.path().join("role.yaml");
+        let text = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n\
+                    metadata: {name: things}\n\
+                    rules: [{apiGroups: [acme.com], resources: [things], verbs: [get]}]\n";
+        std::fs::write(&role, text).unwrap();
+        let reconcile = ["auth", "reconcile", "-f", role.to_str().unwrap()];
+        for _ in 0..2 {
+            let told = ok(&reconcile);
+            let first = "clusterrole.rbac.authorization.k8s.io/things";
+            assert!(told.starts_with(first), "{told}");
+        }
+        // Kubectls before 1.24 know no tokens, before 1.27 not who they are.
+        if says(&["auth", "--help"]).contains("whoami") {
+            let who = ok(&["auth", "whoami", "--as", "jane", "--as-group", "dev"]);
+            assert!(who.contains("[dev system:authenticated]"), "{who}");
+            server.until(&kubectl, &["get", "serviceaccounts"], |text| {
+                text.contains("default")
+            });
+            let token = ok(&["create", "token", "default", "--duration", "20m"]);
+            assert_eq!(token.matches('.').count(), 2, "{token}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::meta::Object;
 use crate::resources::rbac::policy::PolicyRule;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A role as a binding names it: of the cluster by its name, of a namespace by `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,24 @@ pub(super) struct Grant {
 
 /// Grants by the name of their binding.
 type Grants = BTreeMap<Arc<str>, Grant>;
+
+/// A role; its rules are read when they are asked for, once. Most are never asked for.
+struct Role {
+    cached: Cached,
+    rules: OnceLock<Box<[PolicyRule]>>,
+}
+
+impl Role {
+    fn rules(&self) -> &[PolicyRule] {
+        self.rules.get_or_init(|| match self.cached.object() {
+            Ok(role) => PolicyRule::of_role(&role).into(),
+            Err(error) => {
+                tracing::error!(%error, "a role cannot be read");
+                Box::default()
+            }
+        })
+    }
+}
 
 /// Grants of one scope: the cluster, or a namespace.
 #[derive(Default)]
@@ -64,8 +82,8 @@ impl Sources {
 #[derive(Default)]
 pub(super) struct Index {
     seen: Option<[u64; 4]>,
-    cluster_roles: HashMap<Box<str>, Arc<[PolicyRule]>>,
-    roles: HashMap<Box<str>, Arc<[PolicyRule]>>,
+    cluster_roles: HashMap<Box<str>, Role>,
+    roles: HashMap<Box<str>, Role>,
     cluster: Scope,
     namespaces: HashMap<Box<str>, Scope>,
 }
@@ -116,21 +134,23 @@ impl Index {
 
     /// Enters an object of a kind, or takes it out.
     fn change(&mut self, kind: usize, key: &Arc<str>, cached: Option<&Cached>, enter: bool) {
-        let object = match cached.map(Cached::object) {
-            None => return,
-            Some(Ok(object)) => object,
-            Some(Err(error)) => {
-                tracing::error!(%key, %error, "a role or binding cannot be read");
-                return;
-            }
-        };
+        let Some(cached) = cached else { return };
         let roles = match kind {
             0 => &mut self.cluster_roles,
             1 => &mut self.roles,
-            _ => return self.bind(key, &object, enter),
+            _ => {
+                return match cached.object() {
+                    Ok(binding) => self.bind(key, &binding, enter),
+                    Err(error) => tracing::error!(%key, %error, "a binding cannot be read"),
+                };
+            }
         };
         if enter {
-            roles.insert(key.as_ref().into(), PolicyRule::of_role(&object).into());
+            let role = Role {
+                cached: cached.clone(),
+                rules: OnceLock::new(),
+            };
+            roles.insert(key.as_ref().into(), role);
         } else {
             roles.remove(key.as_ref());
         }
@@ -174,12 +194,13 @@ impl Index {
     }
 
     /// What a role allows; `None` if there is no such role.
-    pub(super) fn rules(&self, role: &RoleKey) -> Option<&Arc<[PolicyRule]>> {
-        match role {
+    pub(super) fn rules(&self, role: &RoleKey) -> Option<&[PolicyRule]> {
+        let role = match role {
             RoleKey::Cluster(name) => self.cluster_roles.get(name),
             RoleKey::Namespaced(key) => self.roles.get(key),
             RoleKey::Unknown(_) => None,
-        }
+        };
+        role.map(Role::rules)
     }
 
     /// The grants of a user, those of the cluster first: in no order, some perhaps twice.

@@ -76,7 +76,7 @@ impl Rbac {
     /// is such a role.
     pub(crate) fn role(&self, kind: &str, name: &str, namespace: &str) -> Option<Vec<PolicyRule>> {
         let role = role_key(kind, name, namespace);
-        self.index(|index| index.rules(&role).map(|rules| rules.to_vec()))
+        self.index(|index| index.rules(&role).map(<[PolicyRule]>::to_vec))
     }
 }
 
