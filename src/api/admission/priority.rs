@@ -10,6 +10,9 @@ const RESOURCE: &str = "priorityclasses";
 const NUMBER_GIVEN: &str = "the integer value of priority must not be provided in pod spec; \
      priority admission controller computed the value from the given PriorityClass name";
 
+/// Classes that every cluster has.
+const SYSTEM: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+
 pub(super) struct Priority;
 
 impl Plugin for Priority {
@@ -49,6 +52,12 @@ impl Plugin for Priority {
         class: &Object,
         _old: Option<&Object>,
     ) -> Result<(), ApiError> {
+        // Kubernetes: registry `scheduling/priorityclass/storage`, which keeps its own.
+        let removes = request.operation == Operation::Delete && request.is_main(GROUP, RESOURCE);
+        if removes && SYSTEM.contains(&class.name()) {
+            let why = "this is a system priority class and cannot be deleted";
+            return Err(request.forbidden(class, why));
+        }
         let writes = matches!(request.operation, Operation::Create | Operation::Update);
         if !writes || !request.is_main(GROUP, RESOURCE) || !is_default(class) {
             return Ok(());

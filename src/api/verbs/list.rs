@@ -66,7 +66,12 @@ pub(crate) fn page(
 ) -> Result<Page, ApiError> {
     let kind = server.registry.kind(&target.def)?;
     let (objects, revision, after) = state(server, &kind, &listing.options)?;
-    let limit = usize::try_from(listing.options.limit).unwrap_or(usize::MAX);
+    // Whatever is there is answered whole, as from Kubernetes' watch cache.
+    let any = listing.options.resource_version == Some(0);
+    let limit = match &listing.options.continue_from {
+        None if any => 0,
+        _ => usize::try_from(listing.options.limit).unwrap_or(usize::MAX),
+    };
     let mut items: Vec<(Arc<str>, Cached)> = Vec::new();
     let mut more = false;
     let mut selected = matching(&objects, &listing.filter)

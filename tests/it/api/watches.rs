@@ -286,6 +286,10 @@ async fn pages_show_one_revision() {
     let token = expired["metadata"]["continue"].as_str().unwrap();
     let rest = cluster.get(&format!("{MAPS}?continue={token}")).await;
     assert_eq!(names(&rest.expect(200)), ["bb", "d", "e"]);
+    // Whatever is there is one page.
+    let any = format!("{MAPS}?limit=2&resourceVersion=0");
+    let any = cluster.get(&any).await.expect(200);
+    assert_eq!(names(&any), ["a", "b", "bb", "d", "e"]);
     let wrong = cluster.get(&format!("{MAPS}?continue=nonsense")).await;
     let words = "invalid continue token: continue key is not valid";
     assert!(wrong.message(400).starts_with(words));

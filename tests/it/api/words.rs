@@ -4,7 +4,8 @@
 use super::harness::{Answer, Cluster, collect};
 use http::Method;
 use serde_json::{Value, json};
-use wkube::api::UserInfo;
+use wkube::api::{Limits, UserInfo};
+use wkube::stdx::Clock;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON: &str = "application/json";
@@ -196,4 +197,48 @@ async fn what_admission_adds_is_nobodys() {
     for added in ["f:tolerations", "f:priority", "f:serviceAccountName"] {
         assert!(owned.get(added).is_none(), "{owned}");
     }
+}
+
+#[tokio::test]
+async fn a_grace_can_only_be_shortened_and_counts_from_the_first_deletion() {
+    let start = "2026-01-01T00:00:00Z".parse().unwrap();
+    let cluster = Cluster::with(Limits::default(), Clock::virtual_from(start)).await;
+    cluster.pod("p", &["c"]).await;
+    let pod = "/api/v1/namespaces/default/pods/p";
+    let binding = json!({"target": {"kind": "Node", "name": "n"}});
+    let uri = format!("{pod}/binding");
+    cluster.post(&uri, &binding).await.expect(201);
+    for (asked, kept, until) in [
+        (20, 20, "2026-01-01T00:00:20Z"),
+        (30, 20, "2026-01-01T00:00:20Z"),
+        (5, 5, "2026-01-01T00:00:05Z"),
+    ] {
+        let uri = format!("{pod}?gracePeriodSeconds={asked}");
+        let metadata = &cluster.delete(&uri).await.expect(200)["metadata"];
+        assert_eq!(metadata["deletionGracePeriodSeconds"], kept, "{asked}");
+        assert_eq!(metadata["deletionTimestamp"], until, "{asked}");
+    }
+    cluster
+        .delete(&format!("{pod}?gracePeriodSeconds=0"))
+        .await
+        .expect(200);
+    cluster.get(pod).await.expect(404);
+}
+
+#[tokio::test]
+async fn what_every_cluster_needs_is_not_deleted() {
+    let cluster = Cluster::start().await;
+    let class = "/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical";
+    assert_eq!(
+        cluster.delete(class).await.message(403),
+        "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system \
+         priority class and cannot be deleted"
+    );
+    assert_eq!(
+        cluster
+            .delete("/api/v1/namespaces/kube-system")
+            .await
+            .message(403),
+        "namespaces \"kube-system\" is forbidden: this namespace may not be deleted"
+    );
 }

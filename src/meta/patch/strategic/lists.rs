@@ -155,6 +155,43 @@ pub(super) fn order_list(
     }
 }
 
+/// That what a patch does not delete stands in the wanted order too, and all of it does.
+/// Kubernetes: `validatePatchWithSetOrderList`.
+pub(super) fn check_order(
+    patch: &[Value],
+    wanted: &[Value],
+    merge_key: Option<&str>,
+) -> Result<(), PatchError> {
+    if patch.is_empty() || wanted.is_empty() {
+        return Ok(());
+    }
+    let directed = |item: &&Value| item.get(DIRECTIVE).is_some();
+    let mut left = patch.iter().filter(|item| !directed(item)).peekable();
+    for place in wanted {
+        let Some(item) = left.peek() else { break };
+        if is_same_item(item, place, merge_key)? {
+            left.next();
+        }
+    }
+    if left.peek().is_none() {
+        return Ok(());
+    }
+    Err(PatchError::Failed(format!(
+        "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+        go_list(patch),
+        go_list(wanted)
+    )))
+}
+
+fn is_same_item(item: &Value, place: &Value, key: Option<&str>) -> Result<bool, PatchError> {
+    match (key, item, place) {
+        (Some(key), Value::Object(item), Value::Object(place)) => {
+            Ok(key_of(item, key)? == key_of(place, key)?)
+        }
+        _ => Ok(item == place),
+    }
+}
+
 fn ranks(
     items: &[Value],
     identity: impl Fn(&Value) -> Result<String, PatchError>,

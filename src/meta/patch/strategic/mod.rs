@@ -133,8 +133,11 @@ fn apply_orders(original: &mut Fields, patch: &mut Fields, at: Node<'_>) -> Resu
             continue;
         }
         let node = child(at, name);
+        let merge_key = node.and_then(SchemaNode::patch_merge_key);
         let old = list(original.get(name).cloned())?;
-        let merged = match (old.clone(), list(patch.remove(name))?) {
+        let new = list(patch.remove(name))?;
+        lists::check_order(new.as_deref().unwrap_or_default(), &order, merge_key)?;
+        let merged = match (old.clone(), new) {
             (None, None) => continue,
             (Some(old), None) => old,
             (None, Some(new)) => lists::cleaned_list(new),
@@ -143,7 +146,6 @@ fn apply_orders(original: &mut Fields, patch: &mut Fields, at: Node<'_>) -> Resu
             }
             (Some(_), Some(new)) => lists::cleaned_list(new),
         };
-        let merge_key = node.and_then(SchemaNode::patch_merge_key);
         let ordered = order_list(merged, &order, &old.unwrap_or_default(), merge_key)?;
         original.insert(name.to_owned(), Value::Array(ordered));
     }
