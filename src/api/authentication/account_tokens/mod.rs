@@ -294,3 +294,6 @@ fn user(claims: &Claims) -> UserInfo {
     }
     user
 }
+
+#[cfg(test)]
+mod tests;
