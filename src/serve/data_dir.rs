@@ -3,7 +3,7 @@
 //! ```text
 //! <data-dir>/lock          held by the running server, with its pid
 //!            kubeconfig    the admin's
-//!            pki/          the certificate authority
+//!            pki/          the certificate authority, and the key that signs tokens
 //!            store/        the objects
 //!            images/       the local image store
 //!            compiled/     compiled code, by digest
