@@ -18,6 +18,25 @@ pub enum ListType<'a> {
     Map(&'a [Box<str>]),
 }
 
+/// What kind of value may stand at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    Anything,
+    /// A map or a struct.
+    Map,
+    /// A list.
+    List,
+    /// A number.
+    Numeric,
+    /// A string.
+    String,
+    /// True or false.
+    Boolean,
+    /// A number, a string, true or false.
+    Scalar,
+}
+
 /// A place in an object of some kind.
 ///
 /// A struct answers `field`, a map from strings `map_values`, a list `items`; a scalar answers
@@ -37,6 +56,11 @@ pub trait SchemaNode {
     /// fields). Never true for maps.
     fn is_closed(&self) -> bool {
         false
+    }
+
+    /// What may stand here.
+    fn expected(&self) -> Expected {
+        Expected::Anything
     }
 
     /// How server-side apply owns the list at this place.

@@ -3,7 +3,8 @@
 
 use super::compare::{Node, Shape, identified, identity, is_declared, shape};
 use super::field_set::{FieldSet, PathElement, path_text};
-use crate::meta::schema_node::child;
+use crate::meta::patch::strategic::go_text;
+use crate::meta::schema_node::{Expected, child};
 use crate::meta::{ListType, SchemaNode};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,10 @@ pub(super) fn check(config: &Value, schema: Node<'_>) -> Vec<String> {
 }
 
 fn check_at(value: &Value, at: Node<'_>, path: &mut Vec<PathElement>, errors: &mut Vec<String>) {
+    if let Some(why) = at.and_then(|node| unexpected(value, node.expected())) {
+        errors.push(format!("{}: {why}", path_text(path)));
+        return;
+    }
     match (shape(value, at), value) {
         (Shape::Map, Value::Object(fields)) => {
             for (name, field) in fields {
@@ -50,6 +55,67 @@ fn check_at(value: &Value, at: Node<'_>, path: &mut Vec<PathElement>, errors: &m
             }
         }
         _ => {}
+    }
+}
+
+/// Why a value cannot stand where something else is expected. Null can stand anywhere.
+/// Kubernetes: structured-merge-diff `typed/validate.go`, in the words of Go's printing.
+fn unexpected(value: &Value, expected: Expected) -> Option<String> {
+    let scalar = !value.is_object() && !value.is_array();
+    let fits = value.is_null()
+        || match expected {
+            Expected::Anything => true,
+            Expected::Map => value.is_object(),
+            Expected::List => value.is_array(),
+            Expected::Numeric => value.is_number(),
+            Expected::String => value.is_string(),
+            Expected::Boolean => value.is_boolean(),
+            Expected::Scalar => scalar,
+        };
+    if fits {
+        return None;
+    }
+    let shown = go_text(value);
+    Some(match expected {
+        Expected::Anything => return None,
+        Expected::Map => format!("expected map, got &{{{shown}}}"),
+        Expected::List => format!("expected list, got &{{{shown}}}"),
+        Expected::Numeric => format!("expected numeric (int or float), got {}", go_type(value)),
+        Expected::String => {
+            let shown = go_source(value);
+            format!("expected string, got &value.valueUnstructured{{Value:{shown}}}")
+        }
+        Expected::Boolean => format!("expected boolean, got &{{{shown}}}"),
+        Expected::Scalar => format!("expected any scalar, got &{{{shown}}}"),
+    })
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// A value as Go's source would have it.
+fn go_source(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_source).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let pairs = map.iter().map(|(k, v)| format!("{k:?}:{}", go_source(v)));
+            let pairs: Vec<String> = pairs.collect();
+            format!("map[string]interface {{}}{{{}}}", pairs.join(", "))
+        }
+        Value::Null => "interface {}(nil)".to_owned(),
+        other => other.to_string(),
     }
 }
 

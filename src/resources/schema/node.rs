@@ -2,7 +2,7 @@
 //! resources. Must not know how a shape is used.
 
 use crate::meta::SchemaNode;
-use crate::meta::schema_node;
+use crate::meta::schema_node::{self, Expected};
 use serde_json::Value;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -224,6 +224,20 @@ impl SchemaNode for Node {
 
     fn is_closed(&self) -> bool {
         matches!(self.shape, Shape::Struct(_))
+    }
+
+    fn expected(&self) -> Expected {
+        match &self.shape {
+            Shape::Any => Expected::Anything,
+            Shape::AnyObject(_) | Shape::Map(_) | Shape::Struct(_) => Expected::Map,
+            Shape::List(_) => Expected::List,
+            Shape::Integer(_) | Shape::Number => Expected::Numeric,
+            Shape::Boolean => Expected::Boolean,
+            Shape::String(Form::Plain | Form::Bytes) => Expected::String,
+            Shape::String(Form::Time | Form::MicroTime) | Shape::IntOrString | Shape::Quantity => {
+                Expected::Scalar
+            }
+        }
     }
 
     fn list_type(&self) -> schema_node::ListType<'_> {
