@@ -16,6 +16,7 @@ mod health;
 mod impersonation;
 mod metrics;
 mod openapi;
+mod quota;
 mod registry;
 mod request_info;
 mod respond;

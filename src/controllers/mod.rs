@@ -11,6 +11,7 @@ mod manager;
 mod namespace;
 mod node_lifecycle;
 mod pod_gc;
+mod resource_quota;
 mod root_ca_publisher;
 mod service_account;
 mod storage_protection;
@@ -29,6 +30,7 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,
     &root_ca_publisher::CONTROLLER,
+    &resource_quota::CONTROLLER,
     &service_account::CONTROLLER,
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,

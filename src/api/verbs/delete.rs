@@ -6,6 +6,7 @@ use super::get::answer_object;
 use super::{Target, options, read_body, rules};
 use crate::api::admission::{self, Operation};
 use crate::api::context::Context;
+use crate::api::quota::Charge;
 use crate::api::registry::WriteError;
 use crate::api::{ApiServer, Body, codec, respond};
 use crate::meta::options::{DeleteOptions, Propagation};
@@ -132,6 +133,16 @@ pub(crate) async fn delete_one(
             Ok(()) => {}
             Err(WriteError::Changed) => continue,
             Err(WriteError::Api(error)) => return Err(error),
+        }
+        if matches!(step, Step::Remove) {
+            let charge = Charge {
+                server,
+                target,
+                new: Some(&old),
+                old: None,
+                dry_run: options.dry_run,
+            };
+            charge.undo().await;
         }
         return Ok(match step {
             Step::Wait => Deleted::Pending(old),

@@ -7,6 +7,7 @@ use super::{Target, ownership, rules};
 use crate::api::admission::{self, Operation};
 use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
+use crate::api::quota::Charge;
 use crate::api::registry::{Cached, Encoded, WriteError, served};
 use crate::api::{ApiServer, authorization};
 use crate::meta::options::{FieldValidation, WriteOptions};
@@ -302,9 +303,27 @@ impl Change<'_> {
             if taken.is_some() {
                 return Err(WriteError::Changed);
             }
+            self.charge(Some(&object), None).make().await?;
             return Ok(self.pretended(&object, 0)?);
         }
-        self.server.registry.insert(def, &object).await
+        let charge = self.charge(Some(&object), None);
+        charge.make().await?;
+        let written = self.server.registry.insert(def, &object).await;
+        if written.is_err() {
+            charge.undo().await;
+        }
+        written
+    }
+
+    /// What a write makes of the namespace's quotas.
+    fn charge<'a>(&'a self, new: Option<&'a Object>, old: Option<&'a Object>) -> Charge<'a> {
+        Charge {
+            server: self.server,
+            target: self.target,
+            new,
+            old,
+            dry_run: self.options.dry_run,
+        }
     }
 
     /// Changes an object: `make` is given the present one and answers the wanted one. Tried again
@@ -332,7 +351,7 @@ impl Change<'_> {
             if is_done(&new, &old) {
                 if !self.options.dry_run {
                     match registry.remove(def, &old, cached.revision).await {
-                        Ok(_) => {}
+                        Ok(_) => self.charge(Some(&old), None).undo().await,
                         Err(WriteError::Changed) => continue,
                         Err(WriteError::Api(error)) => return Err(error),
                     }
@@ -342,13 +361,18 @@ impl Change<'_> {
             if new == old {
                 return Ok(Written::Updated(cached));
             }
+            let charge = self.charge(Some(&new), Some(&old));
+            charge.make().await?;
             if self.options.dry_run {
                 return Ok(Written::Updated(self.pretended(&new, cached.revision)?));
             }
             match registry.replace(def, &new, cached.revision).await {
                 Ok(cached) => return Ok(Written::Updated(cached)),
-                Err(WriteError::Changed) => {}
-                Err(WriteError::Api(error)) => return Err(error),
+                Err(WriteError::Changed) => charge.undo().await,
+                Err(WriteError::Api(error)) => {
+                    charge.undo().await;
+                    return Err(error);
+                }
             }
         }
         Err(self.conflict(MODIFIED))

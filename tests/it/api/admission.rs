@@ -199,3 +199,116 @@ async fn classes_are_filled_in_and_runtime_classes_are_honoured() {
         assert_eq!(message, format!("pods \"p\" is forbidden: {why}"));
     }
 }
+
+#[tokio::test]
+async fn quotas_are_charged_and_given_back() {
+    let cluster = Cluster::start().await;
+    let controllers = cluster.controllers();
+    assert!(controllers.ready().await);
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let one = format!("{quotas}/q");
+    let mut watch = cluster.watch(&format!("{quotas}?watch=1")).await;
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {
+        "pods": "2", "requests.cpu": "1", "secrets": "5", "count/deployments.apps": "1",
+    }}});
+    cluster.post(quotas, &quota).await.expect(201);
+    let used = loop {
+        let frame = watch.next().await.unwrap();
+        if frame["object"]["status"]["used"].is_object() {
+            break frame["object"]["status"].clone();
+        }
+    };
+    assert_eq!(used["hard"], quota["spec"]["hard"]);
+    assert_eq!(
+        used["used"],
+        json!({"count/deployments.apps": "0", "pods": "0", "requests.cpu": "0", "secrets": "0"})
+    );
+    let asks = |name: &str, cpu: &str| {
+        let mut body = pod(name, json!({}));
+        body["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": cpu}});
+        body
+    };
+    assert_eq!(
+        cluster
+            .post(PODS, &pod("mute", json!({})))
+            .await
+            .message(403),
+        "pods \"mute\" is forbidden: failed quota: q: must specify requests.cpu for: a"
+    );
+    cluster.post(PODS, &asks("a", "600m")).await.expect(201);
+    assert_eq!(
+        cluster.post(PODS, &asks("b", "600m")).await.message(403),
+        "pods \"b\" is forbidden: exceeded quota: q, requested: requests.cpu=600m, used: \
+         requests.cpu=600m, limited: requests.cpu=1"
+    );
+    let dry = format!("{PODS}?dryRun=All");
+    cluster.post(&dry, &asks("b", "100m")).await.expect(201);
+    cluster.post(PODS, &asks("b", "100m")).await.expect(201);
+    let used = async |name: &str| {
+        let quota = cluster.get(&one).await.expect(200);
+        quota["status"]["used"][name].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        (used("pods").await, used("requests.cpu").await),
+        ("2".into(), "700m".into())
+    );
+    assert_eq!(
+        cluster.post(PODS, &asks("c", "1m")).await.message(403),
+        "pods \"c\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
+    );
+    // What exists already is charged once.
+    assert!(
+        cluster
+            .post(PODS, &asks("b", "100m"))
+            .await
+            .message(403)
+            .contains("exceeded quota")
+    );
+    // What has ended uses nothing.
+    let ended = json!({"status": {"phase": "Succeeded"}});
+    cluster
+        .patch(&format!("{PODS}/a/status"), "merge-patch+json", &ended)
+        .await
+        .expect(200);
+    assert_eq!(
+        (used("pods").await, used("requests.cpu").await),
+        ("1".into(), "100m".into())
+    );
+    cluster
+        .delete(&format!("{PODS}/b?gracePeriodSeconds=0"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (used("pods").await, used("requests.cpu").await),
+        ("0".into(), "0".into())
+    );
+    let deployment = |name: &str| {
+        json!({"metadata": {"name": name}, "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod("x", json!({}))["spec"]},
+        }})
+    };
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    cluster
+        .post(deployments, &deployment("d"))
+        .await
+        .expect(201);
+    assert_eq!(
+        cluster
+            .post(deployments, &deployment("e"))
+            .await
+            .message(403),
+        "deployments.apps \"e\" is forbidden: exceeded quota: q, requested: \
+         count/deployments.apps=1, used: count/deployments.apps=1, limited: count/deployments.apps=1"
+    );
+    // Many at once do not overdraw it.
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let bodies: Vec<Value> = (0..10)
+        .map(|n| json!({"metadata": {"name": format!("s{n}")}}))
+        .collect();
+    let posts = bodies.iter().map(|body| cluster.post(secrets, body));
+    let answers = futures::future::join_all(posts).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(made, 5);
+    assert_eq!(used("secrets").await, "5");
+}

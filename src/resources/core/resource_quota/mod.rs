@@ -2,6 +2,7 @@
 //! Kubernetes: `pkg/apis/core/validation` ValidateResourceQuota.
 
 mod scopes;
+pub mod usage;
 
 use crate::meta::quantity::Quantity;
 use crate::meta::{FieldError, Object};
