@@ -97,6 +97,16 @@ async fn discovery_lists_what_kubernetes_lists() {
     assert_eq!(core["versions"], json!(["v1"]));
     let groups = cluster.get("/apis").await.expect(200);
     assert_eq!(groups["kind"], "APIGroupList");
+    // In the same order: a name alone means the first group that has it.
+    let groups = groups["groups"].as_array().unwrap().iter();
+    let groups: Vec<&str> = groups
+        .map(|group| group["name"].as_str().unwrap())
+        .collect();
+    let mut order: Vec<&str> = golden(SERVED).map(|words| words[0]).collect();
+    order.retain(|group| *group != "-");
+    let mut seen = BTreeSet::new();
+    order.retain(|group| seen.insert(*group));
+    assert_eq!(groups, order);
 }
 
 #[tokio::test]
