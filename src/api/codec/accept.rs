@@ -59,10 +59,9 @@ impl Accepted {
 
     /// `Content-Type` of a watch.
     pub(crate) fn watch_content_type(&self) -> &'static str {
-        match (self.format, self.shape) {
-            (Format::Protobuf, _) => protobuf::WATCH_MEDIA_TYPE,
-            (_, Shape::Object) => "application/json",
-            _ => "application/json;stream=watch",
+        match self.format {
+            Format::Protobuf => protobuf::WATCH_MEDIA_TYPE,
+            Format::Json | Format::Yaml => "application/json",
         }
     }
 

@@ -31,6 +31,10 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// A watch without a timeout of its own ends after between one and two of these.
 const TIMEOUT_SECONDS_MIN: u64 = 1_800;
 
+/// What a watch cannot be written in is told with what it can be.
+const NO_STREAM: &str = "only the following media types are accepted: \
+    application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
 /// Serves a watch.
 pub(crate) fn watch(
     server: &Arc<ApiServer>,
@@ -38,6 +42,9 @@ pub(crate) fn watch(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
+    if accepted.format == Format::Yaml {
+        return Err(ApiError::new(Reason::NotAcceptable, NO_STREAM));
+    }
     check_version(context, target)?;
     let Listing { options, filter } = Listing::of(server, context, target)?;
     let include = IncludeObject::of(context, accepted.shape)?;

@@ -43,6 +43,16 @@ async fn refusals_have_kubernetes_words() {
         "Unable to convert to Table as requested: includeObject: Invalid value: \"x\": must be \
          'Metadata', 'Object', 'None', or empty"
     );
+    // There is no stream of YAML; what is wrong is told in it all the same.
+    let watch = format!("{MAPS}?watch=1");
+    let answer = cluster.get_as(&watch, "application/yaml").await;
+    assert_eq!(answer.status, 406);
+    let status: Value = serde_yaml::from_slice(&answer.bytes).unwrap();
+    assert_eq!(
+        status["message"],
+        "only the following media types are accepted: application/json;stream=watch, \
+         application/vnd.kubernetes.protobuf;stream=watch"
+    );
     // What only a Table reads is nobody else's business.
     cluster
         .get(&format!("{MAPS}?includeObject=x"))
