@@ -68,3 +68,73 @@ fn the_seed_s_commands_on_a_pod() {
         assert!(ok(&["delete", "-f", SIMPLE_POD]).contains("pod \"simple-echo\" deleted"));
     }
 }
+
+/// Since 1.32 kubectl makes some objects by its typed clients, which send protobuf; older ones send
+/// JSON. What comes of it is the same.
+#[test]
+fn what_is_made_without_a_file() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &["--mock-runtime"]);
+        for (args, wanted) in [
+            ("namespace n", "namespace/n created"),
+            ("configmap c --from-literal=a=b", "configmap/c created"),
+            ("secret generic s --from-literal=a=b", "secret/s created"),
+            ("serviceaccount sa", "serviceaccount/sa created"),
+            ("quota q --hard=pods=5", "resourcequota/q created"),
+            ("service clusterip svc --tcp=80:8080", "service/svc created"),
+            (
+                "deployment d --image=x --replicas=2",
+                "deployment.apps/d created",
+            ),
+            ("job j --image=x", "job.batch/j created"),
+            (
+                "role r --verb=get --resource=pods",
+                "role.rbac.authorization.k8s.io/r created",
+            ),
+            (
+                "rolebinding rb --role=r --user=u",
+                "rolebinding.rbac.authorization.k8s.io/rb created",
+            ),
+            (
+                "clusterrole cr --verb=get --resource=nodes",
+                "clusterrole.rbac.authorization.k8s.io/cr created",
+            ),
+            (
+                "clusterrolebinding crb --clusterrole=cr --user=u",
+                "clusterrolebinding.rbac.authorization.k8s.io/crb created",
+            ),
+            (
+                "poddisruptionbudget p --selector=a=b --min-available=1",
+                "poddisruptionbudget.policy/p created",
+            ),
+            (
+                "priorityclass pc --value=100",
+                "priorityclass.scheduling.k8s.io/pc created",
+            ),
+            (
+                "ingress i --rule=a.example/*=svc:80",
+                "ingress.networking.k8s.io/i created",
+            ),
+        ] {
+            let args: Vec<&str> = std::iter::once("create").chain(args.split(' ')).collect();
+            assert_eq!(server.ok(&kubectl, &args).trim_end(), wanted, "{kubectl}");
+        }
+        let replicas = [
+            "get",
+            "deployment",
+            "d",
+            "-o",
+            "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}",
+        ];
+        assert_eq!(server.ok(&kubectl, &replicas), "2 x");
+        let data = ["get", "configmap", "c", "-o", "jsonpath={.data}"];
+        assert!(server.ok(&kubectl, &data).contains("a"));
+        let secret = ["get", "secret", "s", "-o", "jsonpath={.data.a}"];
+        assert_eq!(server.ok(&kubectl, &secret), "Yg==");
+        assert_eq!(
+            server.ok(&kubectl, &["auth", "can-i", "list", "pods"]),
+            "yes\n"
+        );
+    }
+}
