@@ -176,11 +176,8 @@ async fn parts_tokens_and_discovery() {
     nodes.uncordon(&name).await.unwrap();
 
     let discovery = Discovery::new(client.clone()).run().await.unwrap();
-    let (resource, capabilities) = discovery
-        .groups()
-        .flat_map(|group| group.recommended_resources())
-        .find(|(resource, _)| resource.kind == "Ingress")
-        .unwrap();
+    let networking = discovery.get("networking.k8s.io").unwrap();
+    let (resource, capabilities) = networking.recommended_kind("Ingress").unwrap();
     assert_eq!(resource.api_version, "networking.k8s.io/v1");
     assert!(capabilities.supports_operation(verbs::WATCH));
 

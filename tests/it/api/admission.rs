@@ -312,3 +312,32 @@ async fn quotas_are_charged_and_given_back() {
     assert_eq!(made, 5);
     assert_eq!(used("secrets").await, "5");
 }
+
+#[tokio::test]
+async fn a_pod_s_service_account_is_there_and_lends_its_pull_secrets() {
+    let cluster = Cluster::start().await;
+    let named = |name: &str| pod(name, json!({"serviceAccountName": "robot"}));
+    assert_eq!(
+        cluster.post(PODS, &named("early")).await.message(403),
+        "pods \"early\" is forbidden: error looking up service account default/robot: \
+         serviceaccount \"robot\" not found"
+    );
+    let account =
+        json!({"metadata": {"name": "robot"}, "imagePullSecrets": [{"name": "registry"}]});
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    cluster.post(accounts, &account).await.expect(201);
+    let made = cluster.post(PODS, &named("a")).await.expect(201);
+    assert_eq!(
+        made["spec"]["imagePullSecrets"],
+        json!([{"name": "registry"}])
+    );
+    let mut own = named("b");
+    own["spec"]["imagePullSecrets"] = json!([{"name": "mine"}]);
+    let made = cluster.post(PODS, &own).await.expect(201);
+    assert_eq!(made["spec"]["imagePullSecrets"], json!([{"name": "mine"}]));
+    // The account of all others may come later.
+    cluster
+        .post(PODS, &pod("plain", json!({})))
+        .await
+        .expect(201);
+}
