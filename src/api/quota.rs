@@ -7,10 +7,12 @@ use crate::api::ApiServer;
 use crate::api::registry::{Filter, WriteError, matching, served};
 use crate::api::verbs::Target;
 use crate::meta::quantity::Quantity;
-use crate::meta::{ApiError, Object};
+use crate::meta::{ApiError, GroupResource, Object};
 use crate::resources::DefRef;
 use crate::resources::core::pod::sums::{Amounts, amounts};
-use crate::resources::core::resource_quota::usage::{counted_by, is_in_scope, missing, usage};
+use crate::resources::core::resource_quota::usage::{
+    counted_by, is_in_scope, is_pods, missing, usage,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -69,23 +71,33 @@ impl Charge<'_> {
 
     /// Gives back what was charged, because the write did not come to be or what it made is gone.
     pub(crate) async fn undo(&self) {
-        let back = Charge {
-            new: self.old,
-            old: self.new,
-            ..*self
-        };
         // What cannot be given back the controller finds.
-        if let Err(error) = back.make().await {
+        if let Err(error) = self.reversed().make().await {
             tracing::warn!(%error, namespace = self.target.namespace, "a quota was not given back");
         }
     }
 
-    async fn take_back(&self, def: &DefRef, charged: &BTreeSet<String>) {
-        let back = Charge {
+    /// The same difference the other way.
+    fn reversed(&self) -> Self {
+        Self {
             new: self.old,
             old: self.new,
             ..*self
-        };
+        }
+    }
+
+    /// As quotas name the resource: both forms of one kind are one.
+    fn counted_as(&self) -> GroupResource {
+        let def = &self.target.def;
+        let mut resource = def.group_resource();
+        if let Some(conversion) = &def.conversion {
+            conversion.stored.0.clone_into(&mut resource.group);
+        }
+        resource
+    }
+
+    async fn take_back(&self, def: &DefRef, charged: &BTreeSet<String>) {
+        let back = self.reversed();
         let Ok(quotas) = self.quotas(def) else { return };
         for (quota, revision) in quotas {
             if let Ok(Some(new)) = back.charged(&quota)
@@ -127,16 +139,11 @@ impl Charge<'_> {
     fn charged(&self, quota: &Object) -> Result<Option<Object>, ApiError> {
         let hard = amounts(quota.get(&["status", "hard"]));
         let used = amounts(quota.get(&["status", "used"]));
-        let def = &self.target.def;
-        // Both forms of one kind are one resource.
-        let (group, plural) = match &def.conversion {
-            Some(conversion) => (conversion.stored.0, &*def.plural),
-            None => (&*def.group, &*def.plural),
-        };
+        let resource = self.counted_as();
         let of = |object: Option<&Object>| -> Amounts {
-            let object = object.filter(|object| is_in_scope(quota, plural, object));
+            let object = object.filter(|object| is_in_scope(quota, &resource, object));
             let mut all = object
-                .map(|object| usage(group, plural, object))
+                .map(|object| usage(&resource, object))
                 .unwrap_or_default();
             all.retain(|name, _| hard.contains_key(name));
             all
@@ -202,21 +209,17 @@ impl Charge<'_> {
         hard: &Amounts,
         used: &Amounts,
     ) -> Result<(), ApiError> {
-        let def = &self.target.def;
-        let Some(new) = self.new.filter(|new| is_in_scope(quota, &def.plural, new)) else {
+        let resource = self.counted_as();
+        let Some(new) = self.new.filter(|new| is_in_scope(quota, &resource, new)) else {
             return Ok(());
         };
-        let name = match &*def.group {
-            "" => def.plural.to_string(),
-            group => format!("{}.{group}", def.plural),
-        };
+        let name = resource.to_string();
         let limited: Vec<&str> = hard
             .keys()
             .map(String::as_str)
             .filter(|limited| counted_by(limited) == name)
             .collect();
-        if def.group.is_empty()
-            && def.plural == "pods"
+        if is_pods(&resource)
             && let Some(why) = missing(limited.iter().copied(), new)
         {
             return Err(self.refused(&format!("failed quota: {}: {why}", quota.name())));

@@ -104,16 +104,13 @@ async fn count(client: &Client, quota: &Object) -> Result<Amounts, ClientError> 
     } else {
         let served = discover(client, Versions::Preferred).await?;
         let counted = served.into_iter().filter(|served| {
-            let resource = &served.resource;
-            let name = match resource.group.as_str() {
-                "" => resource.resource.clone(),
-                group => format!("{}.{group}", resource.resource),
-            };
+            let name = served.resource.group_resource().to_string();
             counted.contains(name.as_str()) && served.namespaced && served.has("list")
         });
         counted.map(|served| served.resource).collect::<Vec<_>>()
     };
     for resource in &served {
+        let of = resource.group_resource();
         let query = Query::new();
         let listed = client.list::<Value>(resource, quota.namespace(), &query);
         for object in listed
@@ -122,11 +119,8 @@ async fn count(client: &Client, quota: &Object) -> Result<Amounts, ClientError> 
             .into_iter()
             .filter_map(Object::from_value)
         {
-            if is_in_scope(quota, &resource.resource, &object) {
-                add(
-                    &mut used,
-                    &usage(&resource.group, &resource.resource, &object),
-                );
+            if is_in_scope(quota, &of, &object) {
+                add(&mut used, &usage(&of, &object));
             }
         }
     }

@@ -37,11 +37,6 @@ pub(crate) struct Request<'a> {
     pub(crate) target: &'a Target,
     pub(crate) operation: Operation,
     pub(crate) now: Timestamp,
-    #[allow(
-        dead_code,
-        reason = "plugins with effects of their own come with quota"
-    )]
-    pub(crate) dry_run: bool,
 }
 
 impl Request<'_> {

@@ -119,7 +119,6 @@ pub(crate) async fn delete_one(
             target,
             operation: Operation::Delete,
             now: server.clock.now(),
-            dry_run: options.dry_run,
         };
         admission::validate(&request, &old, Some(&old))?;
         let step = plan(server, target, options, &old);

@@ -475,7 +475,6 @@ impl Change<'_> {
             target: self.target,
             operation,
             now: self.server.clock.now(),
-            dry_run: self.options.dry_run,
         }
     }
 

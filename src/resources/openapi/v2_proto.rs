@@ -3,6 +3,7 @@
 //! Kubernetes: `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`, message
 //! `openapi.v2.Document`.
 
+use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::{Map, Value};
 
 /// The media type of the form.
@@ -174,22 +175,9 @@ struct Message {
 }
 
 impl Message {
-    fn varint(&mut self, mut value: u64) {
-        loop {
-            let low = u8::try_from(value & 0x7f).unwrap_or_default();
-            value >>= 7;
-            if value == 0 {
-                self.bytes.push(low);
-                return;
-            }
-            self.bytes.push(low | 0x80);
-        }
-    }
-
     fn field(&mut self, number: u32, content: &[u8]) {
-        const LENGTH_DELIMITED: u64 = 2;
-        self.varint(u64::from(number) << 3 | LENGTH_DELIMITED);
-        self.varint(content.len() as u64);
+        encode_key(number, WireType::LengthDelimited, &mut self.bytes);
+        encode_varint(content.len() as u64, &mut self.bytes);
         self.bytes.extend_from_slice(content);
     }
 
@@ -216,10 +204,9 @@ impl Message {
     }
 
     fn flag(&mut self, number: u32, of: &Value, name: &str) {
-        const VARINT: u64 = 0;
         if of.get(name) == Some(&Value::Bool(true)) {
-            self.varint(u64::from(number) << 3 | VARINT);
-            self.varint(1);
+            encode_key(number, WireType::Varint, &mut self.bytes);
+            encode_varint(1, &mut self.bytes);
         }
     }
 

@@ -1,8 +1,8 @@
 //! What an object uses of a quota, and whether the quota counts it. Must not know what is used already.
 //! Kubernetes: `pkg/quota/v1/evaluator/core`, apiserver `quota/v1/generic`.
 
-use crate::meta::Object;
 use crate::meta::quantity::{Format, Quantity};
+use crate::meta::{GroupResource, Object};
 use crate::resources::core::pod::sums::{Amounts, Side, add, amounts, of_container, of_pod};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +29,6 @@ const COUNTED: &[&str] = &[
 ];
 const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
 
-/// `deployments.apps`, `pods`.
-fn full_name(group: &str, plural: &str) -> String {
-    match group {
-        "" => plural.to_owned(),
-        group => format!("{plural}.{group}"),
-    }
-}
-
 /// The resource, as `count/` names it, whose objects use the amount of this name.
 pub fn counted_by(name: &str) -> &str {
     if let Some(resource) = name.strip_prefix("count/") {
@@ -55,12 +47,13 @@ pub fn counted_by(name: &str) -> &str {
 }
 
 /// What one object uses.
-pub fn usage(group: &str, plural: &str, object: &Object) -> Amounts {
+pub fn usage(of: &GroupResource, object: &Object) -> Amounts {
+    let (group, plural) = (of.group.as_str(), of.resource.as_str());
     let mut used = Amounts::new();
     let mut count = |name: String| {
         used.insert(name, one());
     };
-    count(format!("count/{}", full_name(group, plural)));
+    count(format!("count/{of}"));
     if group.is_empty() && COUNTED.contains(&plural) {
         count(plural.to_owned());
     }
@@ -146,8 +139,13 @@ fn of_a_claim(claim: &Object, used: &mut Amounts) {
     }
 }
 
+/// Whether the resource is that of pods.
+pub fn is_pods(of: &GroupResource) -> bool {
+    of.group.is_empty() && of.resource == "pods"
+}
+
 /// Whether the quota's scopes are the object's. Only pods have any.
-pub fn is_in_scope(quota: &Object, plural: &str, object: &Object) -> bool {
+pub fn is_in_scope(quota: &Object, of: &GroupResource, object: &Object) -> bool {
     let spec = |field: &[&str]| {
         let list = quota.get(field).and_then(Value::as_array);
         list.into_iter().flatten()
@@ -159,7 +157,7 @@ pub fn is_in_scope(quota: &Object, plural: &str, object: &Object) -> bool {
     let mut flags = spec(&["spec", "scopes"]).filter_map(Value::as_str);
     let mut selectors = spec(&["spec", "scopeSelector", "matchExpressions"]);
     let holds = |scope: &str, operator: &str, values: &[&str]| {
-        plural == "pods" && pod_scope(object, scope, operator, values)
+        is_pods(of) && pod_scope(object, scope, operator, values)
     };
     flags.all(|scope| holds(scope, "Exists", &[]))
         && selectors.all(|selector| {
@@ -267,6 +265,15 @@ mod tests {
         Object::from_value(value).unwrap()
     }
 
+    fn resource(group: &str, resource: &str) -> GroupResource {
+        let (group, resource) = (group.to_owned(), resource.to_owned());
+        GroupResource { group, resource }
+    }
+
+    fn used_by(group: &str, name: &str, object: &Object) -> Amounts {
+        usage(&resource(group, name), object)
+    }
+
     fn told(used: Amounts) -> String {
         let parts = used.iter().map(|(name, amount)| format!("{name}={amount}"));
         parts.collect::<Vec<_>>().join(",")
@@ -282,27 +289,27 @@ mod tests {
             "overhead": {"cpu": "10m"},
         }});
         assert_eq!(
-            told(usage("", "pods", &of(pod.clone()))),
+            told(used_by("", "pods", &of(pod.clone()))),
             "count/pods=1,cpu=110m,limits.memory=1Gi,pods=1,requests.cpu=110m,\
              requests.example.com/gpu=2"
         );
         let mut ended = pod;
         ended["status"] = json!({"phase": "Succeeded"});
-        assert_eq!(told(usage("", "pods", &of(ended))), "count/pods=1");
+        assert_eq!(told(used_by("", "pods", &of(ended))), "count/pods=1");
         let service = json!({"spec": {"type": "LoadBalancer", "ports": [{}, {}]}});
         assert_eq!(
-            told(usage("", "services", &of(service))),
+            told(used_by("", "services", &of(service))),
             "count/services=1,services=1,services.loadbalancers=1,services.nodeports=2"
         );
         let claim = json!({"spec": {"storageClassName": "gold", "resources": {"requests": {"storage": "2Gi"}}}});
         assert_eq!(
-            told(usage("", "persistentvolumeclaims", &of(claim))),
+            told(used_by("", "persistentvolumeclaims", &of(claim))),
             "count/persistentvolumeclaims=1,gold.storageclass.storage.k8s.io/persistentvolumeclaims=1,\
              gold.storageclass.storage.k8s.io/requests.storage=2Gi,persistentvolumeclaims=1,\
              requests.storage=2Gi"
         );
         assert_eq!(
-            told(usage("apps", "deployments", &of(json!({})))),
+            told(used_by("apps", "deployments", &of(json!({})))),
             "count/deployments.apps=1"
         );
         for (name, resource) in [
@@ -323,7 +330,7 @@ mod tests {
             "spec": {"activeDeadlineSeconds": 5, "priorityClassName": "high"},
             "status": {"qosClass": "BestEffort"},
         }));
-        let fits = |spec: Value| is_in_scope(&quota(spec), "pods", &pod);
+        let fits = |spec: Value| is_in_scope(&quota(spec), &resource("", "pods"), &pod);
         assert!(fits(json!({})));
         assert!(fits(json!({"scopes": ["Terminating", "BestEffort"]})));
         assert!(!fits(json!({"scopes": ["NotTerminating"]})));
@@ -335,7 +342,7 @@ mod tests {
         assert!(fits(selector("In")));
         assert!(!fits(selector("NotIn")));
         let scoped = quota(json!({"scopes": ["BestEffort"]}));
-        assert!(!is_in_scope(&scoped, "services", &pod));
+        assert!(!is_in_scope(&scoped, &resource("", "services"), &pod));
     }
 
     #[test]
