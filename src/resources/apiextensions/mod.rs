@@ -1,4 +1,5 @@
 //! Kinds of the group `apiextensions.k8s.io`.
 
 pub mod custom_resource_definition;
+pub mod structural;
 mod validation;
