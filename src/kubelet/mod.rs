@@ -38,6 +38,7 @@ pub use local_nodes::LocalNodes;
 pub use metrics::KubeletMetrics;
 pub use node_status::{Capacity, KUBELET_VERSION};
 pub use runtime::{
-    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, MockRuntime, NodeImage,
-    Output, PodRuntime, RunningContainer, WasmPodRuntime,
+    CommandStreams, ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo,
+    InputPipe, MockRuntime, NodeImage, Output, OutputPiece, PodRuntime, RunningContainer,
+    TerminalSize, WasmPodRuntime,
 };

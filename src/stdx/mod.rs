@@ -1,7 +1,7 @@
 //! Things that could have been in std: the clock, backoff, the shutdown tree, digests, atomic
-//! file writes, the registry of figures, the process, and the two seams (`Dialer`,
-//! `NodeTransport`) through which rooms that must not know each other meet. Must never know
-//! Kubernetes.
+//! file writes, the registry of figures, the process, the framings of upgraded connections (SPDY,
+//! WebSocket), and the two seams (`Dialer`, `NodeTransport`) through which rooms that must not know
+//! each other meet. Must never know Kubernetes.
 
 mod atomic_file;
 mod backoff;
@@ -11,6 +11,8 @@ mod metrics;
 mod process;
 mod seams;
 mod shutdown;
+pub(crate) mod spdy;
+pub(crate) mod websocket;
 
 pub use atomic_file::{create_private_dir, write_atomic};
 pub use backoff::Backoff;

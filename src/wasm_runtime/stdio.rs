@@ -23,6 +23,11 @@ const READERS_MAX: usize = 64;
 pub trait OutputSink: Send + Sync {
     /// Takes what the guest wrote: any bytes, not lines.
     fn write(&self, bytes: &[u8]);
+
+    /// Whether it takes more now; if not, the guest waits until `waker` is woken.
+    fn room(&self, _waker: Option<&Waker>) -> bool {
+        true
+    }
 }
 
 /// Throws everything away.
@@ -56,9 +61,12 @@ impl StdoutStream for Output {
 impl AsyncWrite for Output {
     fn poll_write(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
+        if !self.0.room(Some(cx.waker())) {
+            return Poll::Pending;
+        }
         let taken = bytes.get(..WRITE_BYTES_MAX).unwrap_or(bytes);
         self.0.write(taken);
         Poll::Ready(Ok(taken.len()))
@@ -75,12 +83,22 @@ impl AsyncWrite for Output {
 
 #[async_trait::async_trait]
 impl Pollable for Output {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        std::future::poll_fn(|cx| match self.0.room(Some(cx.waker())) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
 }
 
 impl OutputStream for Output {
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES_MAX)
+        Ok(if self.0.room(None) {
+            WRITE_BYTES_MAX
+        } else {
+            0
+        })
     }
 
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {

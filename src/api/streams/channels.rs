@@ -3,7 +3,7 @@
 //! Kubernetes: kubelet `cri/streaming/portforward/websocket.go`.
 
 use super::forward::{Pod, joined};
-use super::websocket::{Message, Socket};
+use crate::stdx::websocket::{Message, Socket};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use tokio::sync::mpsc;

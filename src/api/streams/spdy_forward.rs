@@ -4,7 +4,7 @@
 //! Kubernetes: kubelet `cri/streaming/portforward`, client-go `tools/portforward`.
 
 use super::forward::{Pod, joined};
-use super::spdy::{self, Frame, Headers, Packer, Reader};
+use crate::stdx::spdy::{self, Frame, Headers, Packer, Reader};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::io;

@@ -144,7 +144,7 @@ fn read(context: &Context) -> Result<LogOptions, ApiError> {
 }
 
 /// For a query: a time has a plus and colons.
-fn encoded(value: &str) -> String {
+pub(super) fn encoded(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

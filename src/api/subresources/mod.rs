@@ -9,6 +9,7 @@ mod node_proxy;
 mod pod;
 mod portforward;
 mod proxy;
+mod remote;
 mod reviews;
 mod scale;
 mod token;
@@ -34,6 +35,7 @@ pub(crate) async fn serve(
         ("pods", "eviction") => eviction::evict(server, context, target, request).await,
         ("pods", "log") => log::log(server, context, target).await,
         ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
+        ("pods", "exec" | "attach") => remote::connect(server, context, target, request).await,
         ("pods", "portforward") => portforward::forward(server, context, target, request).await,
         ("serviceaccounts", "token") => token::create(server, context, target, request).await,
         ("nodes", "proxy") => node_proxy::proxy(server, context, target).await,

@@ -2,14 +2,15 @@
 //! speak. The streams end here and are dialed into the virtual network.
 //! Kubernetes: registry `core/pod/rest` PortForwardREST, kubelet `cri/streaming/portforward`.
 
-use super::pod;
+use super::{pod, remote};
 use crate::api::context::Context;
 use crate::api::request_info::query_pairs;
 use crate::api::streams::forward::Pod;
-use crate::api::streams::{channels, spdy_forward, websocket};
+use crate::api::streams::{channels, spdy_forward};
 use crate::api::verbs::Target;
 use crate::api::{ApiServer, Body};
 use crate::meta::{ApiError, Reason};
+use crate::stdx::websocket;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -34,6 +35,7 @@ pub(super) async fn forward(
     target: &Target,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
+    remote::ensure_create(server, context)?;
     let object = pod::find(server, target, &target.name)?;
     if pod::node(&object).is_empty() {
         return Err(pod::no_host(&object));
@@ -69,7 +71,7 @@ pub(super) async fn forward(
                 channels::serve(socket, pod, ports).await;
             }
         });
-        return Ok(websocket::accept(headers, protocol));
+        return Ok(websocket::accept(headers, protocol).map(|()| Body::empty()));
     }
     if !is_spdy(headers) {
         return Err(ApiError::bad_request("Upgrade request required"));

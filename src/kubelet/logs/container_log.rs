@@ -6,12 +6,14 @@
 use crate::kubelet::logs::LogLimits;
 use crate::kubelet::logs::allowance::Allowance;
 use crate::kubelet::logs::segments::Segments;
+use crate::kubelet::logs::tap::{Tap, Taps};
 use crate::kubelet::runtime::Output;
 use crate::stdx::Clock;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// A line longer than this is written in pieces that are marked as such. Kubernetes: CRI, 16 KiB.
@@ -42,6 +44,7 @@ struct Inner {
 pub(in crate::kubelet) struct ContainerLog {
     inner: Mutex<Inner>,
     extent: watch::Sender<Extent>,
+    taps: Taps,
     clock: Clock,
     open_files: Arc<Semaphore>,
 }
@@ -66,6 +69,7 @@ impl ContainerLog {
                 closed: false,
             }),
             extent: watch::Sender::new(Extent { end, closed: false }),
+            taps: Taps::default(),
             clock,
             open_files: open_files.clone(),
         }
@@ -94,6 +98,13 @@ impl ContainerLog {
         inner.permit = None;
         let end = inner.segments.end();
         self.extent.send_replace(Extent { end, closed: true });
+        self.taps.close();
+    }
+
+    /// What is printed from now on, byte for byte; `None` if too many clients have it.
+    pub(in crate::kubelet) fn tap(&self) -> Option<Tap> {
+        let inner = self.inner.lock();
+        self.taps.open(inner.closed)
     }
 
     pub(super) fn extent(&self) -> watch::Receiver<Extent> {
@@ -124,6 +135,7 @@ impl Output for ContainerLog {
         if inner.closed {
             return;
         }
+        self.taps.write(stderr, bytes);
         let now = self.timestamp();
         inner.allowance.refill(self.clock.instant());
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -135,6 +147,10 @@ impl Output for ContainerLog {
         inner.flush(&self.open_files);
         let end = inner.segments.end();
         self.extent.send_replace(Extent { end, closed: false });
+    }
+
+    fn room(&self, waker: Option<&Waker>) -> bool {
+        self.taps.room(waker)
     }
 }
 

@@ -7,9 +7,11 @@ mod allowance;
 mod container_log;
 mod reader;
 mod segments;
+mod tap;
 
 pub(in crate::kubelet) use container_log::ContainerLog;
 pub(in crate::kubelet) use reader::{LogQuery, LogStream};
+pub(in crate::kubelet) use tap::Tap;
 
 use crate::stdx::{Clock, create_private_dir};
 use parking_lot::Mutex;

@@ -12,19 +12,24 @@
 //! | `start-takes` | `30s` | the start takes so long, as one that compiles does |
 //! | `start-error` | text | the start fails with this message |
 //! | `ignore-stop` | `true` | a wish to stop is not heard: it must be killed |
+//!
+//! A command beside such a container is one of `echo WORDS`, `complain WORDS` (on stderr), `cat`,
+//! `size` (of the terminal) and `exit CODE`. A container with `stdin: true` prints what it reads.
 
 use crate::kubelet::env::ImageDefaults;
 use crate::kubelet::pod_spec;
 use crate::kubelet::runtime::{
-    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, PodRuntime,
-    RunningContainer,
+    CommandStreams, ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo,
+    InputPipe, Output, PodRuntime, RunningContainer,
 };
 use crate::oci::Keyring;
 use crate::stdx::{Clock, Digest};
 use async_trait::async_trait;
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -168,6 +173,7 @@ impl PodRuntime for MockRuntime {
             code,
             ignore_stop: told(pod, container, "ignore-stop").is_some(),
             ended: watch::Sender::new(None),
+            stdin: start.stdin.then(|| start.output.clone()),
         }))
     }
 }
@@ -180,6 +186,8 @@ struct MockContainer {
     ignore_stop: bool,
     /// The exit code that the outside gave it.
     ended: watch::Sender<Option<i32>>,
+    /// Where what it reads is printed, if it reads.
+    stdin: Option<Arc<dyn Output>>,
 }
 
 #[async_trait]
@@ -224,5 +232,61 @@ impl RunningContainer for MockContainer {
 
     fn stats(&self) -> ContainerStats {
         ContainerStats::default()
+    }
+
+    fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
+        let output = self.stdin.clone()?;
+        let ended = self.ended.clone();
+        Some(Arc::new(Parrot { output, ended }))
+    }
+
+    async fn exec(&self, command: Vec<String>, streams: CommandStreams) -> Result<i32, String> {
+        let CommandStreams {
+            stdin,
+            output,
+            mut sizes,
+            ..
+        } = streams;
+        let (program, words) = command.split_first().ok_or("no command")?;
+        let line = Bytes::from(format!("{}\n", words.join(" ")));
+        // A client that has gone needs no output.
+        match program.as_str() {
+            "echo" => drop(output.send((false, line)).await),
+            "complain" => drop(output.send((true, line)).await),
+            "cat" => {
+                let Some(mut stdin) = stdin else { return Ok(0) };
+                while let Some(bytes) = stdin.recv().await {
+                    drop(output.send((false, bytes)).await);
+                }
+            }
+            "size" => {
+                let size = sizes.wait_for(Option::is_some).await;
+                let size = size.ok().and_then(|size| *size).ok_or("no terminal")?;
+                let line = format!("{}x{}\n", size.width, size.height);
+                drop(output.send((false, line.into())).await);
+            }
+            "exit" => return words.join("").parse().map_err(|_| "no code".to_owned()),
+            _ => return Err(format!("exec: {program:?}: executable file not found")),
+        }
+        Ok(0)
+    }
+}
+
+/// Prints what it is told; ends the container when it is told nothing more.
+struct Parrot {
+    output: Arc<dyn Output>,
+    ended: watch::Sender<Option<i32>>,
+}
+
+#[async_trait]
+impl InputPipe for Parrot {
+    async fn write(&self, bytes: Bytes) -> io::Result<()> {
+        self.output.write(false, &bytes);
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.ended
+            .send_if_modified(|code| code.replace(0).is_none());
     }
 }

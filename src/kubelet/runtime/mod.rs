@@ -13,8 +13,12 @@ use crate::net::PodNet;
 use crate::oci::Keyring;
 use crate::wasm_runtime::MemoryBudget;
 use async_trait::async_trait;
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
+use std::io;
 use std::sync::Arc;
+use std::task::Waker;
+use tokio::sync::{mpsc, watch};
 
 /// An image that is there.
 #[derive(Clone, Debug)]
@@ -59,6 +63,46 @@ pub enum ImageFailure {
 pub trait Output: Send + Sync {
     /// Bytes of stdout (or of stderr). Must not wait for long.
     fn write(&self, stderr: bool, bytes: &[u8]);
+
+    /// Whether it takes more now; if not, `waker` is woken when it is worth asking again. Who does
+    /// not ask may write nevertheless.
+    fn room(&self, _waker: Option<&Waker>) -> bool {
+        true
+    }
+}
+
+/// A piece of output: whether it is stderr's, and the bytes.
+pub type OutputPiece = (bool, Bytes);
+
+/// The size of a client's terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+/// The standard streams of a command that a client runs beside a container. They end with their
+/// senders and receivers.
+pub struct CommandStreams {
+    /// What the client types; none if it types nothing.
+    pub stdin: Option<mpsc::Receiver<Bytes>>,
+    /// What the client sees; waits while the client takes nothing.
+    pub output: mpsc::Sender<OutputPiece>,
+    /// The size of the client's terminal, each time that it changes.
+    pub sizes: watch::Receiver<Option<TerminalSize>>,
+    /// Whether the client wants a terminal.
+    pub tty: bool,
+}
+
+/// The writing end of a container's stdin.
+#[async_trait]
+pub trait InputPipe: Send + Sync {
+    /// Writes all of it, waiting while the container does not read.
+    async fn write(&self, bytes: Bytes) -> io::Result<()>;
+    /// Ends the input.
+    fn close(&self);
 }
 
 /// All that is needed to start a container.
@@ -130,6 +174,14 @@ pub trait RunningContainer: Send + Sync {
     fn kill(&self);
     /// What it uses.
     fn stats(&self) -> ContainerStats;
+    /// Its stdin, if it was started with one.
+    fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
+        None
+    }
+    /// Runs a command beside it; answers the exit code, or why it cannot be run.
+    async fn exec(&self, _command: Vec<String>, _streams: CommandStreams) -> Result<i32, String> {
+        Err("a wasm container cannot run a second command yet".to_owned())
+    }
 }
 
 /// Runs containers.

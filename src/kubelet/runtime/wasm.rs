@@ -3,18 +3,22 @@
 
 use crate::kubelet::env::ImageDefaults;
 use crate::kubelet::runtime::{
-    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, NodeImage, Output,
-    PodRuntime, RunningContainer,
+    ContainerExit, ContainerStart, ContainerStats, ImageFailure, ImageInfo, InputPipe, NodeImage,
+    Output, PodRuntime, RunningContainer,
 };
 use crate::oci::{
     Image, ImageError, ImageStore, ImageWasm, Keyring, Origin, PullPolicy, Reference,
 };
-use crate::wasm_runtime::{Container, ContainerConfig, Mount, OutputSink, WasmRuntime, WasmSource};
+use crate::wasm_runtime::{
+    Container, ContainerConfig, Mount, OutputSink, StdinWriter, WasmRuntime, WasmSource,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// The runtime of the product.
 pub struct WasmPodRuntime {
@@ -166,6 +170,10 @@ impl OutputSink for Sink {
     fn write(&self, bytes: &[u8]) {
         self.output.write(self.stderr, bytes);
     }
+
+    fn room(&self, waker: Option<&Waker>) -> bool {
+        self.output.room(waker)
+    }
 }
 
 struct WasmContainer {
@@ -197,5 +205,22 @@ impl RunningContainer for WasmContainer {
             memory_bytes: stats.memory_bytes,
             cpu_nanos: stats.cpu_nanos,
         }
+    }
+
+    fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
+        Some(Arc::new(Stdin(self.container.stdin()?)))
+    }
+}
+
+struct Stdin(StdinWriter);
+
+#[async_trait]
+impl InputPipe for Stdin {
+    async fn write(&self, bytes: Bytes) -> io::Result<()> {
+        self.0.write_all(bytes).await
+    }
+
+    fn close(&self) {
+        self.0.close();
     }
 }

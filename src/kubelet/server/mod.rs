@@ -2,6 +2,7 @@
 //! is not built says so. Paths and parameters are those of Kubernetes' kubelet.
 
 mod logs;
+mod remote;
 mod stats;
 
 use crate::kubelet::kubelet::Kubelet;
@@ -15,6 +16,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,6 +24,8 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+/// What is left to do once a connection was upgraded: it is done by the task that serves it.
+type Upgraded = Arc<Mutex<Option<remote::Session>>>;
 /// A body that is sent as it comes.
 type Body = StreamBody<BoxStream<'static, io::Result<Frame<Bytes>>>>;
 
@@ -31,9 +35,11 @@ pub(super) async fn serve(
     kubelet: Arc<Kubelet>,
     token: Arc<str>,
 ) {
-    let service = service_fn(move |request| {
-        let (kubelet, token) = (kubelet.clone(), token.clone());
-        async move { Ok::<_, Infallible>(answer(&kubelet, &token, &request).await) }
+    let upgraded = Upgraded::default();
+    let left = upgraded.clone();
+    let service = service_fn(move |mut request| {
+        let (kubelet, token, upgraded) = (kubelet.clone(), token.clone(), upgraded.clone());
+        async move { Ok::<_, Infallible>(answer(&kubelet, &token, &mut request, &upgraded).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
@@ -43,12 +49,17 @@ pub(super) async fn serve(
         // The caller went away; there is nobody to tell.
         tracing::trace!(%error, "a connection to the node ended");
     }
+    let session = left.lock().take();
+    if let Some(session) = session {
+        session.await;
+    }
 }
 
 async fn answer(
     kubelet: &Arc<Kubelet>,
     token: &str,
-    request: &Request<Incoming>,
+    request: &mut Request<Incoming>,
+    upgraded: &Upgraded,
 ) -> Response<Body> {
     let shown = request.headers().get(header::AUTHORIZATION);
     if !shown.is_some_and(|shown| same(shown.as_bytes(), token.as_bytes())) {
@@ -70,13 +81,24 @@ async fn answer(
         (&Method::GET, ["pods"]) => pods(kubelet),
         (&Method::GET, ["metrics"]) => figures(kubelet),
         (&Method::GET, ["stats", "summary"]) => stats::summary(kubelet),
-        (
-            _,
-            [
-                "exec" | "attach" | "run" | "portForward" | "portforward",
-                ..,
-            ],
-        ) => {
+        (&Method::GET | &Method::POST, [what @ ("exec" | "attach"), namespace, pod, container]) => {
+            let place = (*namespace, *pod, *container);
+            match remote::answer(kubelet, what, place, request) {
+                Ok((response, session)) => {
+                    *upgraded.lock() = Some(session);
+                    response.map(|()| body(futures::stream::empty()))
+                }
+                Err((status, why)) => {
+                    let mut response = text(status, why);
+                    if status == StatusCode::FORBIDDEN {
+                        let (name, value) = remote::accepted();
+                        response.headers_mut().insert(name, value);
+                    }
+                    response
+                }
+            }
+        }
+        (_, ["run" | "portForward" | "portforward", ..]) => {
             let what = parts.first().copied().unwrap_or_default();
             let message = format!("{what} is not built into wkube's nodes yet");
             text(StatusCode::NOT_IMPLEMENTED, message)

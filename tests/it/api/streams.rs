@@ -4,7 +4,7 @@ use super::harness::{Cluster, admin, collect};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use wkube::api::Body;
+use wkube::api::{Body, UserInfo};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -148,6 +148,93 @@ async fn pods_that_are_nowhere_are_not_reached() {
     running(&cluster, "q", &["c"]).await;
     let forward = cluster.get(&format!("{PODS}/q/portforward")).await;
     assert_eq!(forward.message(400), "Upgrade request required");
-    let exec = cluster.get(&format!("{PODS}/q/exec")).await;
-    assert!(exec.message(501).contains("pods/exec"));
+    for what in ["exec", "attach"] {
+        let unbound = cluster.get(&format!("{PODS}/p/{what}?stdout=1")).await;
+        assert_eq!(unbound.message(400), "pod p does not have a host assigned");
+        let plain = cluster.get(&format!("{PODS}/q/{what}?stdout=1")).await;
+        assert_eq!(plain.message(400), "Upgrade request required");
+        let other = cluster.get(&format!("{PODS}/q/{what}?container=x")).await;
+        assert_eq!(other.message(400), "container x is not valid for pod q");
+        let missing = cluster.get(&format!("{PODS}/none/{what}")).await;
+        assert_eq!(missing.message(404), "pods \"none\" not found");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_is_passed_on_to_the_node() {
+    let cluster = Cluster::start().await;
+    running(&cluster, "p", &["a", "b"]).await;
+    let node = cluster.net.expect().await;
+    let words = "container not found (\"b\")";
+    let answer = format!(
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: {}\r\n\r\n{words}",
+        words.len()
+    );
+    let asked = tokio::spawn(async move { answer_once(node, &answer).await });
+    let uri = format!(
+        "{PODS}/p/exec?container=b&stdin=true&stdout=true&stderr=false&command=a%20b&command=-c"
+    );
+    let headers = [
+        ("connection", "Upgrade"),
+        ("upgrade", "SPDY/3.1"),
+        ("x-stream-protocol-version", "v4.channel.k8s.io"),
+        ("authorization", "Bearer admin-token"),
+    ];
+    let response = cluster
+        .send(Some(admin()), Method::POST, &uri, &headers, Body::empty())
+        .await;
+    let answer = collect(response).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.bytes[..]),
+        (500, words.as_bytes())
+    );
+    let asked = asked.await.unwrap();
+    assert!(
+        asked.starts_with(
+            "POST /exec/default/p/b?input=1&output=1&command=a%20b&command=-c HTTP/1.1\r\n"
+        ),
+        "{asked}"
+    );
+    assert!(asked.contains("upgrade: SPDY/3.1\r\n"), "{asked}");
+    assert!(
+        asked.contains("authorization: Bearer of-the-node\r\n"),
+        "{asked}"
+    );
+    assert!(!asked.contains("admin-token"), "{asked}");
+}
+
+/// A WebSocket is opened by a GET, and a role that may only get must not act inside of a pod.
+#[tokio::test]
+async fn streams_into_a_pod_need_create_however_they_are_opened() {
+    let cluster = Cluster::start().await;
+    running(&cluster, "p", &["c"]).await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let role = json!({ "metadata": { "name": "reads" }, "rules": [
+        { "apiGroups": [""], "resources": ["pods", "pods/exec", "pods/attach", "pods/portforward"], "verbs": ["get"] },
+    ] });
+    cluster
+        .post(&format!("{rbac}/roles"), &role)
+        .await
+        .expect(201);
+    let binding = json!({
+        "metadata": { "name": "reads" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reads" },
+        "subjects": [{ "kind": "User", "name": "jane" }],
+    });
+    let bound = cluster
+        .post(&format!("{rbac}/rolebindings"), &binding)
+        .await;
+    bound.expect(201);
+    let jane = || Some(UserInfo::new("jane", &["system:authenticated"]));
+    for what in ["exec", "attach", "portforward"] {
+        let uri = format!("{PODS}/p/{what}?stdout=1");
+        let asked = |method| cluster.send(jane(), method, &uri, &[], Body::empty());
+        let got = collect(asked(Method::GET).await).await;
+        assert_eq!(got.message(403), "pods \"p\" is forbidden: ");
+        let posted = collect(asked(Method::POST).await).await.message(403);
+        assert!(
+            posted.contains("cannot create resource \"pods/"),
+            "{posted}"
+        );
+    }
 }

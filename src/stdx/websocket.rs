@@ -13,9 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 pub(crate) use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-
-use crate::api::Body;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 /// Bytes of one message.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -45,13 +44,13 @@ pub(crate) fn protocol<'a>(headers: &HeaderMap, known: &[&'a str]) -> Option<&'a
         .find_map(|offered| known.iter().copied().find(|own| *own == offered.trim()))
 }
 
-/// The answer to the handshake.
-pub(crate) fn accept(headers: &HeaderMap, protocol: &str) -> Response<Body> {
+/// The answer to the handshake; without a protocol if the client offered none.
+pub(crate) fn accept(headers: &HeaderMap, protocol: &str) -> Response<()> {
     let key = headers
         .get(SEC_WEBSOCKET_KEY)
         .map(|key| derive_accept_key(key.as_bytes()))
         .unwrap_or_default();
-    let mut response = Response::new(Body::empty());
+    let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let answer = response.headers_mut();
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -59,7 +58,9 @@ pub(crate) fn accept(headers: &HeaderMap, protocol: &str) -> Response<Body> {
     if let Ok(key) = HeaderValue::from_str(&key) {
         answer.insert(SEC_WEBSOCKET_ACCEPT, key);
     }
-    if let Ok(protocol) = HeaderValue::from_str(protocol) {
+    if let Ok(protocol) = HeaderValue::from_str(protocol)
+        && !protocol.is_empty()
+    {
         answer.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
@@ -71,6 +72,14 @@ pub(crate) async fn socket(upgraded: Upgraded) -> Socket {
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+}
+
+/// The message that ends a WebSocket where all is well.
+pub(crate) fn normal_end() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    }))
 }
 
 /// What the messages of a WebSocket say, as a stream of bytes both ways.

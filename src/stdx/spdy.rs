@@ -1,4 +1,4 @@
-//! SPDY/3.1 frames, as far as port-forward needs them: streams, data, resets, pings. Headers are
+//! SPDY/3.1 frames, as far as streams to pods need them: streams, data, resets, pings. Headers are
 //! compressed with zlib over the dictionary that the protocol prescribes. Everything a peer can say
 //! has a limit here. Must not know what streams are for.
 //! Kubernetes: apimachinery `util/httpstream/spdy`; the protocol's draft 3.1.
