@@ -5,26 +5,23 @@ use crate::api::authentication::{self, UserInfo};
 use crate::api::authorization;
 use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
-use crate::api::{ApiServer, Body, Limits, compress, impersonation, respond, route};
+use crate::api::{ApiServer, Body, compress, fairness, impersonation, respond, route};
 use crate::meta::{ApiError, Reason};
 use crate::resources::DefRef;
-use crate::stdx::Samples;
 use futures::FutureExt;
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A filter: lets the request pass, changed or not, or refuses it.
 type Filter = fn(&ApiServer, &mut Context, &Parts) -> Result<(), ApiError>;
 
-/// What a request passes before it is served, in order. Audit comes after the second when it comes.
-const FILTERS: &[Filter] = &[authenticate, impersonate, authorize];
+/// What a request passes before it waits for its turn, in order. Then it is asked whether it may.
+const FILTERS: &[Filter] = &[authenticate, audit, impersonate];
 
 /// Serves one request.
 pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Response<Body> {
@@ -37,7 +34,7 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     };
     let mut context = Context::new(&parts, info);
     let started = server.clock.instant();
-    // 2. who asks, and whether he may
+    // 2. who asks
     let passed = match malformed {
         Some(error) => Err(error),
         None => FILTERS
@@ -48,9 +45,22 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     let context = Arc::new(context);
     let result = match passed {
         Err(error) => Err(error),
-        Ok(()) => guarded(server, &context, Request::from_parts(parts, body)).await,
+        Ok(()) => {
+            let body = match &context.audit {
+                Some(record) => record.follow_body(&context, body),
+                None => body,
+            };
+            guarded(server, &context, Request::from_parts(parts, body)).await
+        }
+    };
+    let error = match (&result, &context.audit) {
+        (Err(error), Some(_)) => Some(error.clone()),
+        _ => None,
     };
     let mut response = result.unwrap_or_else(|error| respond::error(&context, &error));
+    if let Some(record) = &context.audit {
+        response = record.answered(&context, error.as_ref(), response).await;
+    }
     respond::finish(&context, &mut response);
     let response = compress::compress(&context, response);
     // last: count it
@@ -78,17 +88,28 @@ fn served_row<'a>(server: &'a ApiServer, info: &RequestInfo) -> Option<&'a DefRe
         .filter(|def| info.subresource.is_empty() || def.subresource(&info.subresource).is_some())
 }
 
-/// 3. a turn, 4. a deadline, 5. panics caught, 6. the verb.
+/// 3. a turn, 4. whether he may, 5. a deadline, 6. panics caught, 7. the verb.
 async fn guarded(
     server: &Arc<ApiServer>,
     context: &Arc<Context>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let serve = AssertUnwindSafe(route::route(server, context, request)).catch_unwind();
-    let caught = if context.is_long_running() {
+    // Streams take no turn; a watch gives its own back as soon as it has begun.
+    let watches = context.info.verb == "watch";
+    let turn = if context.is_long_running() && !watches {
+        None
+    } else {
+        let seats = || fairness::list_seats(server, context);
+        match server.fairness.enter(context, seats).await {
+            Ok(turn) => Some(turn),
+            Err(refused) => return Ok(too_many(refused.0)),
+        }
+    };
+    authorization::check(&*server.authorization.all, context)?;
+    let caught = if turn.is_none() || watches {
         serve.await
     } else {
-        let _turn = server.gate.enter(context).await?;
         let limit = Duration::from_secs(server.limits.request_seconds_max);
         let asked = asked_time(context)?.unwrap_or(limit);
         tokio::select! {
@@ -96,14 +117,14 @@ async fn guarded(
             () = server.clock.sleep(asked.min(limit)) => return Err(timed_out()),
         }
     };
+    drop(turn);
     caught.unwrap_or_else(|_| {
         tracing::error!(
             id = context.id,
             path = context.info.path,
             "a request panicked"
         );
-        let text = "This request caused apiserver to panic. Look in the logs for details.";
-        Err(ApiError::new(Reason::InternalError, text))
+        Err(ApiError::new(Reason::InternalError, respond::PANICKED))
     })
 }
 
@@ -135,96 +156,38 @@ fn timed_out() -> ApiError {
 }
 
 fn authenticate(server: &ApiServer, context: &mut Context, parts: &Parts) -> Result<(), ApiError> {
-    let found = authentication::authenticate(server, &parts.headers, &parts.extensions)?;
-    context.user = found.unwrap_or_else(UserInfo::anonymous);
+    let found = authentication::authenticate(server, &parts.headers, &parts.extensions);
+    if let (Err(_), Some(audit)) = (&found, &server.audit) {
+        audit.refused(context, parts);
+    }
+    context.user = found?.unwrap_or_else(UserInfo::anonymous);
+    Ok(())
+}
+
+fn audit(server: &ApiServer, context: &mut Context, parts: &Parts) -> Result<(), ApiError> {
+    if let Some(audit) = &server.audit {
+        context.audit = audit.begin(context, parts)?.map(Arc::new);
+    }
     Ok(())
 }
 
 fn impersonate(server: &ApiServer, context: &mut Context, _: &Parts) -> Result<(), ApiError> {
     let wanted = impersonation::impersonate(&*server.authorization.all, context)?;
     if let Some(user) = wanted {
+        if let Some(record) = &context.audit {
+            record.impersonated(&user);
+        }
         context.user = user;
     }
     impersonation::strip(&mut context.headers);
     Ok(())
 }
 
-fn authorize(server: &ApiServer, context: &mut Context, _: &Parts) -> Result<(), ApiError> {
-    authorization::check(&*server.authorization.all, context)
-}
-
-/// How many requests are served at once. Those beyond wait in order; beyond those, 429.
-pub(crate) struct Gate {
-    mutating: Arc<Semaphore>,
-    reading: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    waiting_max: usize,
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Gate {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            mutating: Arc::new(Semaphore::new(limits.mutating_in_flight_max)),
-            reading: Arc::new(Semaphore::new(limits.reading_in_flight_max)),
-            waiting: AtomicUsize::new(0),
-            waiting_max: limits.waiting_max,
-        }
-    }
-
-    /// How many requests are being served, by whether they change anything.
-    pub(crate) fn in_flight(&self, limits: &Limits) -> impl Fn() -> Samples + Send + Sync + use<> {
-        let kinds = [
-            (
-                "mutating",
-                self.mutating.clone(),
-                limits.mutating_in_flight_max,
-            ),
-            (
-                "readOnly",
-                self.reading.clone(),
-                limits.reading_in_flight_max,
-            ),
-        ];
-        move || {
-            let kinds = kinds.iter();
-            kinds
-                .map(|(kind, gate, max)| {
-                    let served = max.saturating_sub(gate.available_permits());
-                    (vec![("request_kind", (*kind).to_owned())], served as f64)
-                })
-                .collect()
-        }
-    }
-
-    async fn enter(&self, context: &Context) -> Result<OwnedSemaphorePermit, ApiError> {
-        let gate = if context.info.is_read_only() {
-            &self.reading
-        } else {
-            &self.mutating
-        };
-        if let Ok(turn) = gate.clone().try_acquire_owned() {
-            return Ok(turn);
-        }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        if before >= self.waiting_max {
-            return Err(too_many());
-        }
-        gate.clone().acquire_owned().await.map_err(|_| too_many())
-    }
-}
-
-fn too_many() -> ApiError {
-    let text = "Too many requests, please try again later.";
-    let mut error = ApiError::new(Reason::TooManyRequests, text);
-    error.details = json!({ "retryAfterSeconds": 1 });
-    error
+/// 429, in Kubernetes' words; no Status, as there.
+fn too_many(retry_seconds: u64) -> Response<Body> {
+    let text = "Too many requests, please try again later.\n";
+    let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, text);
+    let after = HeaderValue::from(retry_seconds);
+    response.headers_mut().insert(RETRY_AFTER, after);
+    response
 }

@@ -1,10 +1,13 @@
 //! One request on its way through the chain: what it asks, who asks, and what is to be told beside
 //! the answer. Must not know what the answer is.
 
+use crate::api::audit::Record;
 use crate::api::authentication::UserInfo;
+use crate::api::fairness::Schema;
 use crate::api::request_info::{RequestInfo, query_pairs};
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
 
 /// Warnings of one answer; more are dropped.
 const WARNINGS_MAX: usize = 64;
@@ -19,6 +22,10 @@ pub(crate) struct Context {
     pub(crate) headers: HeaderMap,
     pub(crate) info: RequestInfo,
     pub(crate) user: UserInfo,
+    /// What the audit log follows of it.
+    pub(crate) audit: Option<Arc<Record>>,
+    /// By which schema it was let in or refused.
+    pub(crate) flow: OnceLock<Arc<Schema>>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -31,6 +38,8 @@ impl Context {
             headers: parts.headers.clone(),
             info,
             user: UserInfo::default(),
+            audit: None,
+            flow: OnceLock::new(),
             warnings: Mutex::default(),
         }
     }
@@ -56,6 +65,13 @@ impl Context {
     /// What has been warned of.
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock())
+    }
+
+    /// Adds to what the audit log tells of the request.
+    pub(crate) fn annotate(&self, name: &str, value: impl FnOnce() -> String) {
+        if let Some(record) = &self.audit {
+            record.annotate(name, value());
+        }
     }
 
     /// `User-Agent`, or nothing.

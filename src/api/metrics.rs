@@ -127,13 +127,9 @@ impl ApiMetrics {
         }
     }
 
-    /// Enters how many requests are being served.
-    pub(crate) fn in_flight(&self, read: impl Fn() -> Samples + Send + Sync + 'static) {
-        self.all.gauges(
-            "apiserver_current_inflight_requests",
-            "Requests that are being served, long ones apart, by whether they change anything",
-            read,
-        );
+    /// The figures of the process.
+    pub(crate) fn all(&self) -> &Metrics {
+        &self.all
     }
 
     /// Counts a request to a row, or to none.

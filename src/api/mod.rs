@@ -4,6 +4,7 @@
 //! traits of `stdx` that `serve/` fills in.
 
 mod admission;
+mod audit;
 mod authentication;
 mod authorization;
 mod bootstrap;
@@ -12,6 +13,7 @@ mod codec;
 mod compress;
 mod context;
 mod discovery;
+mod fairness;
 mod health;
 mod impersonation;
 mod metrics;
@@ -27,6 +29,7 @@ mod subresources;
 mod verbs;
 mod version;
 
+pub use audit::{Audit, AuditLogConfig, AuditMode};
 pub use authentication::{
     AccountTokens, CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES,
     InProcessIdentity, TokenTable, UserInfo,
@@ -45,12 +48,10 @@ use std::sync::Arc;
 /// Limits of the server; the defaults are what `wkube serve` runs with.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Requests that change something and run at the same time.
+    /// `--max-mutating-requests-inflight`: with the next one, the seats that priority levels share.
     pub mutating_in_flight_max: usize,
-    /// Other requests that run at the same time; watches and streams are not counted.
+    /// `--max-requests-inflight`.
     pub reading_in_flight_max: usize,
-    /// Requests that may wait for their turn; one more is 429.
-    pub waiting_max: usize,
     /// Bytes of a request's body; more is 413.
     pub body_bytes_max: usize,
     /// Seconds that a request may take which is not a watch or a stream.
@@ -62,9 +63,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            mutating_in_flight_max: 400,
-            reading_in_flight_max: 800,
-            waiting_max: 8_192,
+            mutating_in_flight_max: 200,
+            reading_in_flight_max: 400,
             body_bytes_max: 3 << 20,
             request_seconds_max: 60,
             connections_max: 16_384,
@@ -90,6 +90,8 @@ pub struct ApiConfig {
     pub accounts: Arc<AccountTokens>,
     /// The authority of client certificates, if they are accepted.
     pub client_ca: Option<CertificateAuthority>,
+    /// The audit log, if there is one.
+    pub audit: Option<Arc<Audit>>,
     /// Tells when to end watches and streams.
     pub shutdown: Shutdown,
     /// Limits.
@@ -103,7 +105,7 @@ pub struct ApiServer {
     registry: registry::Registry,
     authorization: authorization::Authorization,
     metrics: metrics::ApiMetrics,
-    gate: chain::Gate,
+    fairness: Arc<fairness::Fairness>,
     openapi: openapi::Documents,
     dialer: Arc<dyn Dialer>,
     nodes: Arc<dyn NodeTransport>,
@@ -111,6 +113,7 @@ pub struct ApiServer {
     tokens: TokenTable,
     accounts: Arc<AccountTokens>,
     client_ca: Option<CertificateAuthority>,
+    audit: Option<Arc<Audit>>,
     shutdown: Shutdown,
     limits: Limits,
 }
@@ -121,12 +124,17 @@ impl ApiServer {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
         bootstrap::objects(&registry, &config.clock).await?;
         let metrics = metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store);
-        let gate = chain::Gate::new(&config.limits);
-        metrics.in_flight(gate.in_flight(&config.limits));
-        Ok(Arc::new(Self {
+        let fairness = fairness::Fairness::new(
+            &registry.cache,
+            &registry.scheme,
+            &config.limits,
+            &config.clock,
+            metrics.all(),
+        );
+        let server = Arc::new(Self {
             authorization: authorization::standard(&registry.cache),
             metrics,
-            gate,
+            fairness,
             openapi: openapi::Documents::default(),
             registry,
             dialer: config.dialer,
@@ -135,9 +143,12 @@ impl ApiServer {
             tokens: config.tokens,
             accounts: config.accounts,
             client_ca: config.client_ca,
+            audit: config.audit,
             shutdown: config.shutdown,
             limits: config.limits,
-        }))
+        });
+        server.shutdown.spawn_until_stopped(fairness::keep(&server));
+        Ok(server)
     }
 
     /// Answers a request: the one door. Who asks stands in the request's extensions

@@ -10,6 +10,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNIN
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+/// What is said of a request that panicked.
+pub(crate) const PANICKED: &str =
+    "This request caused apiserver to panic. Look in the logs for details.";
+
 /// A value.
 pub(crate) fn value(
     accepted: &Accepted,
@@ -79,6 +83,10 @@ pub(crate) fn finish(context: &Context, response: &mut Response<Body>) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
+    if let Some((schema, level)) = context.flow.get().map(|flow| flow.uids()) {
+        headers.insert("x-kubernetes-pf-flowschema-uid", schema);
+        headers.insert("x-kubernetes-pf-prioritylevel-uid", level);
+    }
     for warning in context.take_warnings() {
         let quoted = quote(&warning);
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {quoted}")) {

@@ -2,6 +2,7 @@
 //! The only place that makes requests out of bytes, so the only one that says what a client's
 //! certificate proved. Must not know what is served.
 
+use crate::api::audit::Peer;
 use crate::api::authentication::{AnyCertificate, TlsIdentity};
 use crate::api::{ApiServer, Body};
 use crate::stdx::Shutdown;
@@ -126,6 +127,9 @@ async fn connection(
     stream: TcpStream,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
+    let Ok(peer) = stream.peer_addr().map(Peer) else {
+        return;
+    };
     // Small frames of watches must not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
@@ -155,6 +159,7 @@ async fn connection(
         async move {
             let (mut parts, body) = request.into_parts();
             // Nothing but hyper's own upgrade may come with a request from outside.
+            parts.extensions.insert(peer);
             if let Some(identity) = identity {
                 parts.extensions.insert(identity);
             }

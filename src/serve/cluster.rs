@@ -2,7 +2,7 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{
-    AccountTokens, ApiConfig, ApiServer, GROUP_MASTERS, Limits, TokenTable, UserInfo,
+    AccountTokens, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Limits, TokenTable, UserInfo,
 };
 use crate::client::{Client, ClientError, Query};
 use crate::controllers::{Controllers, ControllersConfig, NODE_CONTROLLER, Trust, mark_silent};
@@ -30,6 +30,7 @@ const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 /// A running cluster.
 pub struct Cluster {
     clients: Clients,
+    audit: Option<Arc<Audit>>,
     kept: Kept,
     branches: Branches,
     address: SocketAddr,
@@ -79,6 +80,7 @@ struct World {
     api: Arc<ApiServer>,
     clients: Clients,
     accounts: Arc<AccountTokens>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// Starts the network and the API server. Nodes and addresses are reached through the server's
@@ -98,7 +100,16 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
         scheme = scheme.without_retired();
     }
     let accounts = Arc::new(ground.kept.account_tokens(address)?);
+    let audit = match &ground.config.audit {
+        None => None,
+        Some(audit) => {
+            let (clock, metrics) = (&ground.clock, &ground.metrics);
+            let opened = Audit::open(&audit.policy, &audit.log, clock, metrics);
+            Some(opened.map_err(|error| ServeError::Config(format!("the audit log: {error}")))?)
+        }
+    };
     let api = ApiServer::start(ApiConfig {
+        audit: audit.clone(),
         store: ground.kept.store.clone(),
         scheme: Arc::new(scheme),
         dialer: fabric.clone(),
@@ -108,12 +119,17 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
         accounts: accounts.clone(),
         client_ca: Some(parts::client_authority(&ground.kept.authority)?),
         shutdown: ground.branches.api.clone(),
-        limits: Limits::default(),
+        limits: Limits {
+            mutating_in_flight_max: ground.config.max_mutating_requests_inflight,
+            reading_in_flight_max: ground.config.max_requests_inflight,
+            ..Limits::default()
+        },
         metrics: ground.metrics.clone(),
     })
     .await
     .map_err(|error| ServeError::Start(format!("the API server: {error}")))?;
     Ok(World {
+        audit,
         clients: Clients::new(&api, &ground.metrics),
         accounts,
         nodes,
@@ -245,6 +261,7 @@ impl Cluster {
         let written = parts::write_kubeconfigs(&config, &kept, address)?;
         Ok(Self {
             clients: world.clients,
+            audit: world.audit,
             kept,
             branches,
             address,
@@ -303,6 +320,9 @@ impl Cluster {
         self.branches.nodes.drained().await;
         self.branches.api.stop();
         self.branches.edge.drained().await;
+        if let Some(audit) = &self.audit {
+            audit.close().await;
+        }
         self.kept.store.close().await;
     }
 }

@@ -1,5 +1,6 @@
 //! What a cluster is started with. The command line fills it in; a test may as well.
 
+use crate::api::AuditLogConfig;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -41,6 +42,15 @@ fn machine_memory_bytes() -> u64 {
         .map_or(1 << 30, |kib| kib.saturating_mul(1_024))
 }
 
+/// The audit log.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// The file with the policy.
+    pub policy: PathBuf,
+    /// Where it goes.
+    pub log: AuditLogConfig,
+}
+
 /// Everything a cluster is started with.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
@@ -54,6 +64,12 @@ pub struct ServeConfig {
     pub nodes: usize,
     /// Their size.
     pub node_shape: NodeShape,
+    /// Which requests are told in the audit log, and how it is kept.
+    pub audit: Option<AuditConfig>,
+    /// Requests that read and are served at once; with the next, the seats that priority levels share.
+    pub max_requests_inflight: usize,
+    /// Requests that write and are served at once.
+    pub max_mutating_requests_inflight: usize,
     /// Serve no versions that Kubernetes has retired (extensions/v1beta1 Ingress and the like).
     pub hide_retired_apis: bool,
     /// What guests may reach outside the cluster, as `--egress` takes it.
@@ -72,6 +88,9 @@ impl Default for ServeConfig {
             kubeconfig: None,
             nodes: 1,
             node_shape: NodeShape::default(),
+            audit: None,
+            max_requests_inflight: 400,
+            max_mutating_requests_inflight: 200,
             hide_retired_apis: false,
             egress: Vec::new(),
             compile_cache: None,

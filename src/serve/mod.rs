@@ -9,8 +9,9 @@ mod listen;
 mod parts;
 mod pki;
 
+pub use crate::api::{AuditLogConfig, AuditMode};
 pub use cluster::Cluster;
-pub use config::{NODES_MAX, NodeShape, ServeConfig, default_data_dir};
+pub use config::{AuditConfig, NODES_MAX, NodeShape, ServeConfig, default_data_dir};
 
 use std::path::{Path, PathBuf};
 

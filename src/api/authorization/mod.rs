@@ -114,14 +114,21 @@ pub(crate) fn check(authorizer: &dyn Authorizer, context: &Context) -> Result<()
         "list" | "watch" | "deletecollection" => context.parameter("fieldSelector"),
         _ => None,
     };
-    check_attributes(
-        authorizer,
-        &Attributes {
-            user: &context.user,
-            info: &context.info,
-            field_selector: &field_selector.unwrap_or_default(),
-        },
-    )
+    let decision = authorizer.authorize(&Attributes {
+        user: &context.user,
+        info: &context.info,
+        field_selector: &field_selector.unwrap_or_default(),
+    });
+    if context.audit.is_some() {
+        let (word, reason) = match &decision {
+            Decision::Allow(Some(by)) => ("allow", format!("RBAC: allowed by {by}")),
+            Decision::Allow(None) => ("allow", String::new()),
+            Decision::Deny(reason) | Decision::NoOpinion(reason) => ("forbid", reason.clone()),
+        };
+        context.annotate("authorization.k8s.io/decision", || word.to_owned());
+        context.annotate("authorization.k8s.io/reason", || reason);
+    }
+    decided(decision, &context.user, &context.info)
 }
 
 /// Refuses what is not allowed.
@@ -129,10 +136,17 @@ pub(crate) fn check_attributes(
     authorizer: &dyn Authorizer,
     attributes: &Attributes<'_>,
 ) -> Result<(), ApiError> {
-    match authorizer.authorize(attributes) {
+    decided(
+        authorizer.authorize(attributes),
+        attributes.user,
+        attributes.info,
+    )
+}
+
+fn decided(decision: Decision, user: &UserInfo, info: &RequestInfo) -> Result<(), ApiError> {
+    match decision {
         Decision::Allow(_) => Ok(()),
         Decision::Deny(reason) | Decision::NoOpinion(reason) => {
-            let Attributes { user, info, .. } = attributes;
             tracing::debug!(user = user.name, path = info.path, "forbidden");
             Err(forbidden(user, info, &reason))
         }

@@ -4,6 +4,7 @@
 
 mod policy;
 
+use crate::api::fairness;
 use crate::api::registry::{Cached, Registry, WriteError};
 use crate::api::verbs::rules;
 use crate::meta::Object;
@@ -53,7 +54,8 @@ pub(crate) async fn objects(registry: &Registry, clock: &Clock) -> Result<(), St
         })
     });
     let firsts = namespaces.chain(classes).filter_map(Object::from_value);
-    let wanted = firsts.chain(policy::objects());
+    let flows = fairness::mandatory::objects(clock);
+    let wanted = firsts.chain(policy::objects()).chain(flows);
     let writes = wanted.filter_map(|object| write(registry, clock, object));
     for written in join_all(writes).await {
         match written {
@@ -79,8 +81,16 @@ fn write<'a>(
     def.strategy.default(&mut wanted);
     let (object, revision) = match found {
         None => {
+            let status = wanted.get(&["status"]).cloned();
             rules::begin_create(def, &mut wanted, clock);
+            if let Some(status) = status {
+                wanted.set(&["status"], status);
+            }
             (wanted, None)
+        }
+        Some(cached) if def.group == fairness::GROUP => {
+            let found = cached.object().ok()?;
+            (fairness::corrected(&wanted, &found)?, Some(cached.revision))
         }
         Some(_) if def.group != rbac::GROUP => return None,
         Some(cached) => match policy::reconciled(&wanted, &cached.object().ok()?) {

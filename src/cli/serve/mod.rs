@@ -1,6 +1,7 @@
 //! `wkube serve`: a cluster in this process, until it is told to stop or the command it was
 //! started for has ended.
 
+mod audit;
 mod demo;
 mod ready;
 mod signals;
@@ -64,6 +65,14 @@ pub(crate) struct Args {
     /// Where compiled code is kept; it may be shared by several servers of one user
     #[arg(long, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
+    #[command(flatten)]
+    audit: audit::AuditArgs,
+    /// Requests served at once: the sum of both is shared by the priority levels
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    max_requests_inflight: usize,
+    /// See --max-requests-inflight
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    max_mutating_requests_inflight: usize,
     /// Do not serve the versions that Kubernetes has retired, such as extensions/v1beta1 Ingress
     #[arg(long)]
     hide_retired_apis: bool,
@@ -200,6 +209,9 @@ fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
             memory_bytes: args.node_memory.unwrap_or(machine.memory_bytes),
             pods: args.node_pods,
         },
+        audit: args.audit.config()?,
+        max_requests_inflight: args.max_requests_inflight,
+        max_mutating_requests_inflight: args.max_mutating_requests_inflight,
         hide_retired_apis: args.hide_retired_apis,
         egress: args.egress.clone(),
         compile_cache: args.compile_cache.clone(),

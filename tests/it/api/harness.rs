@@ -15,7 +15,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use wkube::api::{
-    AccountTokens, ApiConfig, ApiServer, Body, InProcessIdentity, Limits, TokenTable, UserInfo,
+    AccountTokens, ApiConfig, ApiServer, Audit, Body, InProcessIdentity, Limits, TokenTable,
+    UserInfo,
 };
 use wkube::client::{Client, InProcess};
 use wkube::controllers::{Controllers, ControllersConfig, Trust};
@@ -119,6 +120,21 @@ impl Cluster {
     }
 
     pub async fn on(store: Arc<dyn Store>, limits: Limits, clock: Clock) -> Self {
+        Self::made(store, limits, clock, None).await
+    }
+
+    /// A server that keeps an audit log.
+    pub async fn audited(audit: Arc<Audit>) -> Self {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreOptions::default()));
+        Self::made(store, Limits::default(), Clock::real(), Some(audit)).await
+    }
+
+    async fn made(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        clock: Clock,
+        audit: Option<Arc<Audit>>,
+    ) -> Self {
         let net = Arc::new(TestNet::default());
         let shutdown = Shutdown::new();
         let mut tokens = TokenTable::new();
@@ -126,6 +142,7 @@ impl Cluster {
         tokens.insert("nobody-token", UserInfo::new("nobody", &[]));
         let server = ApiServer::start(ApiConfig {
             metrics: Default::default(),
+            audit,
             store,
             scheme: Arc::new(Scheme::builtin()),
             dialer: net.clone(),

@@ -2,7 +2,9 @@
 
 mod access;
 mod admission;
+mod audit;
 mod discovery;
+mod fairness;
 mod harness;
 mod kinds;
 mod protobuf;

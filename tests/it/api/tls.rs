@@ -45,6 +45,7 @@ async fn edge() -> Edge {
     let shutdown = Shutdown::new();
     let server = ApiServer::start(ApiConfig {
         metrics: Default::default(),
+        audit: None,
         store: Arc::new(MemoryStore::new(StoreOptions::default())),
         scheme: Arc::new(Scheme::builtin()),
         dialer: net.clone(),

@@ -1,6 +1,6 @@
 //! What writes do beyond what all rows share: names, dry runs, validation, deletion, admission.
 
-use super::harness::{Cluster, admin, collect};
+use super::harness::Cluster;
 use http::Method;
 use serde_json::{Value, json};
 use wkube::api::{Body, Limits, UserInfo};
@@ -345,29 +345,6 @@ async fn hostile_bodies_get_a_status() {
         assert!(answer.status.is_client_error(), "{patch}");
         cluster.delete(&uri).await;
     }
-}
-
-#[tokio::test]
-async fn a_panic_or_a_flood_of_one_is_not_the_end_of_all() {
-    let limits = Limits {
-        reading_in_flight_max: 1,
-        waiting_max: 0,
-        ..Limits::default()
-    };
-    let cluster = Cluster::with(limits, Clock::real()).await;
-    // A body that never ends holds the only turn of its kind.
-    let (_held, body) = tokio::io::duplex(16);
-    let body = Body::from_stream(tokio_util::io::ReaderStream::new(body));
-    let mutating = cluster.send(Some(admin()), Method::POST, MAPS, &[], body);
-    let reading = cluster.get(MAPS);
-    tokio::select! {
-        _ = mutating => panic!("the body has not ended"),
-        answer = reading => { answer.expect(200); }
-    }
-    let answer = cluster
-        .send(Some(admin()), Method::OPTIONS, MAPS, &[], Body::empty())
-        .await;
-    assert_eq!(collect(answer).await.status, 204);
 }
 
 #[tokio::test]

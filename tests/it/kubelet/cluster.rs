@@ -118,6 +118,7 @@ impl Cluster {
         let nodes = LocalNodes::new(shutdown.child());
         let server = ApiServer::start(ApiConfig {
             metrics: Default::default(),
+            audit: None,
             store: Arc::new(MemoryStore::new(StoreOptions::default())),
             scheme: Arc::new(Scheme::builtin()),
             dialer: Arc::new(NoDialer),

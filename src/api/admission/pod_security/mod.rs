@@ -185,6 +185,11 @@ fn pod(request: &Request<'_>, pod: &Object, old: Option<&Object>) -> Result<(), 
         return Ok(());
     };
     let view = view(pod.fields().get("metadata"), pod.get(&["spec"]));
+    let context = request.context;
+    context.annotate(&format!("{}enforce-policy", policy::PREFIX), || {
+        policy.enforce.to_string()
+    });
+    audit(request, policy.audit, view);
     let findings = evaluate(policy.enforce, view);
     if !findings.is_empty() {
         let text = format!(
@@ -204,9 +209,25 @@ fn pod(request: &Request<'_>, pod: &Object, old: Option<&Object>) -> Result<(), 
 fn maker(request: &Request<'_>, template: &Value) -> Result<(), ApiError> {
     if let Some(policy) = policy_of(request)? {
         let view = view(template.get("metadata"), template.get("spec"));
+        audit(request, policy.audit, view);
         warn(request, policy.warn, &evaluate(policy.warn, view));
     }
     Ok(())
+}
+
+/// Tells the audit log what is wrong, if there is one.
+fn audit(request: &Request<'_>, standard: Standard, pod: Pod<'_>) {
+    if request.context.audit.is_none() || standard.level == Level::Privileged {
+        return;
+    }
+    let findings = evaluate(standard, pod);
+    if !findings.is_empty() {
+        let name = format!("{}audit-violations", policy::PREFIX);
+        request.context.annotate(&name, || {
+            let sentence = sentence(&findings);
+            format!("would violate PodSecurity \"{standard}\": {sentence}")
+        });
+    }
 }
 
 fn warn(request: &Request<'_>, standard: Standard, findings: &[Finding]) {

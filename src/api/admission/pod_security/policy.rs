@@ -72,6 +72,8 @@ impl fmt::Display for Standard {
 pub(super) struct Policy {
     /// They are refused.
     pub(super) enforce: Standard,
+    /// The audit log is told.
+    pub(super) audit: Standard,
     /// The client is told.
     pub(super) warn: Standard,
 }
@@ -82,7 +84,7 @@ impl Policy {
     pub(super) fn of(namespace: &Object) -> (Self, Vec<FieldError>) {
         let mut errors = Vec::new();
         let (enforce, asked) = mode(namespace, "enforce", Level::Restricted, &mut errors);
-        let (_, _) = mode(namespace, "audit", Level::Privileged, &mut errors);
+        let (audit, _) = mode(namespace, "audit", Level::Privileged, &mut errors);
         let (mut warn, told) = mode(namespace, "warn", Level::Privileged, &mut errors);
         if !told.level && asked.valid_level && enforce.level > warn.level {
             warn.level = enforce.level;
@@ -90,12 +92,18 @@ impl Policy {
                 warn.version = enforce.version;
             }
         }
-        (Self { enforce, warn }, errors)
+        let policy = Self {
+            enforce,
+            audit,
+            warn,
+        };
+        (policy, errors)
     }
 
     /// Nothing is asked.
     pub(super) fn is_privileged(&self) -> bool {
-        self.enforce.level == Level::Privileged && self.warn.level == Level::Privileged
+        let modes = [self.enforce, self.audit, self.warn];
+        modes.iter().all(|mode| mode.level == Level::Privileged)
     }
 }
 
