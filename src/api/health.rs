@@ -25,8 +25,7 @@ const CHECKS: &[(&str, bool, Check)] = &[
     ("informer-sync", false, |_| None),
     ("shutdown", false, |server| {
         server
-            .shutdown
-            .is_stopped()
+            .is_ending()
             .then(|| "process is shutting down".to_owned())
     }),
 ];

@@ -14,6 +14,7 @@ mod compress;
 mod context;
 mod discovery;
 mod fairness;
+mod guard;
 mod health;
 mod impersonation;
 mod metrics;
@@ -36,6 +37,7 @@ pub use authentication::{
 };
 pub use authorization::{Attributes, Authorizer, Decision, Rules};
 pub use axum::body::Body;
+pub use guard::Guard;
 pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};
 
@@ -44,6 +46,7 @@ use crate::stdx::{Clock, Dialer, Metrics, NodeTransport, Shutdown};
 use crate::store::{Store, StoreError};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Limits of the server; the defaults are what `wkube serve` runs with.
 #[derive(Clone, Debug)]
@@ -116,7 +119,14 @@ pub struct ApiServer {
     audit: Option<Arc<Audit>>,
     shutdown: Shutdown,
     limits: Limits,
+    /// How far its end is.
+    ending: AtomicU8,
 }
+
+/// It is told that it will end: `/readyz` fails, and all is served as before.
+const ENDING: u8 = 1;
+/// Requests from outside that come now are refused.
+const REFUSING: u8 = 2;
 
 impl ApiServer {
     /// Reads the store and is ready to answer. Makes what every cluster has.
@@ -146,6 +156,7 @@ impl ApiServer {
             audit: config.audit,
             shutdown: config.shutdown,
             limits: config.limits,
+            ending: AtomicU8::new(0),
         });
         server.shutdown.spawn_until_stopped(fairness::keep(&server));
         Ok(server)
@@ -160,6 +171,24 @@ impl ApiServer {
     /// Runs what is left of a request after its connection was upgraded, until the server stops.
     pub(crate) fn upgraded(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shutdown.spawn_until_stopped(task);
+    }
+
+    /// Says that the server will end: `/readyz` fails from now on, so that nobody new is sent here.
+    pub fn announce_end(&self) {
+        self.ending.fetch_max(ENDING, Ordering::Relaxed);
+    }
+
+    /// Refuses new requests from outside; those that are being served go on.
+    pub fn refuse_new(&self) {
+        self.ending.fetch_max(REFUSING, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed) >= ENDING || self.shutdown.is_stopped()
+    }
+
+    fn is_refusing(&self) -> bool {
+        self.ending.load(Ordering::Relaxed) >= REFUSING
     }
 
     /// Follows the store no longer: the last call, after which the server can be dropped.

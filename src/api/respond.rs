@@ -6,7 +6,7 @@ use crate::api::codec::{self, Accepted, Format};
 use crate::api::context::Context;
 use crate::meta::ApiError;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -71,6 +71,22 @@ pub(crate) fn error(context: &Context, error: &ApiError) -> Response<Body> {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// An error as a Status, to who has not come as far as to say what he wants.
+pub(crate) fn refusal(error: &ApiError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    bytes_of("application/json", status, error.to_status().to_string())
+}
+
+/// 429 of a server that ends. Kubernetes: apiserver `server/filters/with_retry_after.go`.
+pub(crate) fn ending() -> Response<Body> {
+    let words = "The apiserver is shutting down, please try again later.\n";
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, words);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

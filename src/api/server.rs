@@ -4,7 +4,8 @@
 
 use crate::api::audit::Peer;
 use crate::api::authentication::{AnyCertificate, TlsIdentity};
-use crate::api::{ApiServer, Body};
+use crate::api::guard::Guard;
+use crate::api::{ApiServer, Body, respond};
 use crate::stdx::Shutdown;
 use http::Request;
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,6 +36,10 @@ const STREAMS_MAX: u32 = 1_000;
 const WINDOW_BYTES: u32 = 1 << 20;
 /// What an idle HTTP/2 connection is asked for life signs.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// A connection that is silent so long is probed, again and again after as long.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// Probes without an answer after which a connection is given up. Go: the same.
+const PROBES_MAX: u32 = 9;
 /// How long requests may take to end when the server stops.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// The wait after an accept failed for want of file descriptors.
@@ -61,8 +67,10 @@ pub async fn serve(
     server: Arc<ApiServer>,
     listener: TcpListener,
     tls: &TlsFiles,
+    guard: Guard,
     shutdown: Shutdown,
 ) -> Result<(), ServeError> {
+    let guard = Arc::new(guard);
     let acceptor = TlsAcceptor::from(Arc::new(tls_config(&server, tls)?));
     let connections = Arc::new(Semaphore::new(server.limits.connections_max));
     let graceful = GracefulShutdown::new();
@@ -85,7 +93,8 @@ pub async fn serve(
             }
         };
         let watcher = graceful.watcher();
-        let connection = connection(server.clone(), acceptor.clone(), stream, watcher);
+        let edge = (server.clone(), guard.clone());
+        let connection = connection(edge, acceptor.clone(), stream, watcher);
         tasks.spawn(async move {
             connection.await;
             drop(place);
@@ -121,8 +130,19 @@ fn tls_config(server: &ApiServer, tls: &TlsFiles) -> Result<ServerConfig, ServeE
     Ok(config)
 }
 
+/// Small frames of watches must not wait for each other; a client that has vanished without a word is
+/// noticed by its silence.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(stream, PROBE_AFTER)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES_MAX)?;
+    Ok(())
+}
+
 async fn connection(
-    server: Arc<ApiServer>,
+    (server, guard): (Arc<ApiServer>, Arc<Guard>),
     acceptor: TlsAcceptor,
     stream: TcpStream,
     watcher: hyper_util::server::graceful::Watcher,
@@ -130,9 +150,8 @@ async fn connection(
     let Ok(peer) = stream.peer_addr().map(Peer) else {
         return;
     };
-    // Small frames of watches must not wait for each other.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(%error, "a connection has not the options that it is to have");
     }
     let shaken = tokio::select! {
         shaken = acceptor.accept(stream) => shaken,
@@ -155,16 +174,22 @@ async fn connection(
             });
     let service = service_fn(move |request: Request<Incoming>| {
         let server = server.clone();
-        let identity = identity.clone();
+        let (identity, guard) = (identity.clone(), guard.clone());
         async move {
             let (mut parts, body) = request.into_parts();
+            if let Err(error) = guard.check(parts.uri.authority(), &parts.headers) {
+                return Ok::<_, Infallible>(respond::refusal(&error));
+            }
+            if server.is_refusing() {
+                return Ok(respond::ending());
+            }
             // Nothing but hyper's own upgrade may come with a request from outside.
             parts.extensions.insert(peer);
             if let Some(identity) = identity {
                 parts.extensions.insert(identity);
             }
             let request = Request::from_parts(parts, Body::new(body));
-            Ok::<_, Infallible>(server.handle(request).await)
+            Ok(server.handle(request).await)
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());

@@ -2,7 +2,7 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{
-    AccountTokens, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Limits, TokenTable, UserInfo,
+    AccountTokens, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Guard, Limits, TokenTable, UserInfo,
 };
 use crate::client::{Client, ClientError, Query};
 use crate::controllers::{Controllers, ControllersConfig, NODE_CONTROLLER, Trust, mark_silent};
@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Who runs the controllers; each acts as a service account of its own.
@@ -30,7 +31,10 @@ const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 /// A running cluster.
 pub struct Cluster {
     clients: Clients,
+    api: Arc<ApiServer>,
     audit: Option<Arc<Audit>>,
+    clock: Clock,
+    shutdown_delay: Duration,
     kept: Kept,
     branches: Branches,
     address: SocketAddr,
@@ -209,10 +213,11 @@ fn open_door(
     listening: Listening,
 ) -> Result<watch::Receiver<Option<String>>, ServeError> {
     let tls = parts::server_tls(&ground.kept.authority, listening.address)?;
+    let guard = Guard::new(listening.address, &ground.config.accept_hosts);
     let (served, edge) = (world.api.clone(), ground.branches.edge.clone());
     let (tell, failed) = watch::channel(None);
     ground.branches.edge.spawn(async move {
-        let serving = crate::api::serve(served, listening.listener, &tls, edge.clone());
+        let serving = crate::api::serve(served, listening.listener, &tls, guard, edge.clone());
         let why = match AssertUnwindSafe(serving).catch_unwind().await {
             Ok(Ok(())) if edge.is_stopped() => return,
             Ok(Ok(())) => "it has ended".to_owned(),
@@ -260,6 +265,9 @@ impl Cluster {
         let failed = open_door(&ground, &world, listening)?;
         let written = parts::write_kubeconfigs(&config, &kept, address)?;
         Ok(Self {
+            api: world.api,
+            clock: ground.clock,
+            shutdown_delay: config.shutdown_delay,
             clients: world.clients,
             audit: world.audit,
             kept,
@@ -310,9 +318,13 @@ impl Cluster {
         }
     }
 
-    /// Stops everything, in the reverse order of the start: no new requests, nobody who acts, the
-    /// nodes, the watches, and last the store, which writes out what it has.
+    /// Stops everything, in the reverse order of the start: who asks is told that the end comes; no
+    /// new requests, nobody who acts, the nodes, the watches, and last the store, which writes out
+    /// what it has.
     pub async fn stop(self) {
+        self.api.announce_end();
+        self.clock.sleep(self.shutdown_delay).await;
+        self.api.refuse_new();
         self.branches.edge.stop();
         self.branches.control.stop();
         self.branches.control.drained().await;

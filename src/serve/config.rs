@@ -3,6 +3,7 @@
 use crate::api::AuditLogConfig;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The port that is taken when none is asked for; if it is in use, a free one is.
 pub(crate) const DEFAULT_PORT: u16 = 6443;
@@ -66,6 +67,10 @@ pub struct ServeConfig {
     pub node_shape: NodeShape,
     /// Which requests are told in the audit log, and how it is kept.
     pub audit: Option<AuditConfig>,
+    /// Names by which the API may be asked, and whose pages may ask it, beside its own.
+    pub accept_hosts: Vec<String>,
+    /// How long `/readyz` says that the server will end before it refuses anything.
+    pub shutdown_delay: Duration,
     /// Requests that read and are served at once; with the next, the seats that priority levels share.
     pub max_requests_inflight: usize,
     /// Requests that write and are served at once.
@@ -89,6 +94,8 @@ impl Default for ServeConfig {
             nodes: 1,
             node_shape: NodeShape::default(),
             audit: None,
+            accept_hosts: Vec::new(),
+            shutdown_delay: Duration::ZERO,
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
             hide_retired_apis: false,

@@ -12,10 +12,13 @@ pub(crate) use encoded::{Cached, Encoded, Filter};
 pub(crate) use watchers::{EventKind, Next, Seen, Watcher};
 
 use crate::meta::{ApiError, Object, Reason};
-use crate::resources::{ResourceDef, Scheme};
+use crate::resources::{ResourceDef, Scheme, wire};
 use crate::store::{Durability, Precondition, Store, StoreError, Write};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Bytes of one stored object. Kubernetes: etcd's `--max-request-bytes`, 1.5 MiB.
+const OBJECT_BYTES_MAX: usize = 3 << 19;
 
 /// The store, the cache over it, and the rows.
 pub(crate) struct Registry {
@@ -147,6 +150,9 @@ impl Registry {
             (conversion.to_stored)(&mut stored);
         }
         let encoded = Encoded::of(&stored, &kind.def).map_err(ApiError::internal)?;
+        if encoded.bytes().len() > OBJECT_BYTES_MAX && !fits(&stored) {
+            return Err(too_large().into());
+        }
         let encoded = Arc::new(encoded);
         let write = Write {
             key: storage_key(def, &key.namespace, &key.name).into(),
@@ -161,6 +167,18 @@ impl Registry {
             encoded,
         })
     }
+}
+
+/// Whether what is long as JSON is short enough as Kubernetes stores it: built-in kinds in protobuf.
+fn fits(object: &Object) -> bool {
+    let value = Value::Object(object.fields().clone());
+    let packed = wire::table().encode(&value);
+    packed.is_ok_and(|packed| packed.len() <= OBJECT_BYTES_MAX)
+}
+
+/// What etcd says, and with it Kubernetes.
+fn too_large() -> ApiError {
+    ApiError::new(Reason::Unknown, "etcdserver: request is too large")
 }
 
 fn durability(def: &ResourceDef) -> Durability {

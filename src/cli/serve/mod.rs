@@ -65,6 +65,12 @@ pub(crate) struct Args {
     /// Where compiled code is kept; it may be shared by several servers of one user
     #[arg(long, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
+    /// Names by which the API may be asked, and whose pages may ask it, beside its own
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    accept_hosts: Vec<String>,
+    /// How long /readyz says that the server will end before it refuses anything
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    shutdown_delay_duration: Duration,
     #[command(flatten)]
     audit: audit::AuditArgs,
     /// Requests served at once: the sum of both is shared by the priority levels
@@ -102,6 +108,16 @@ pub(crate) struct Args {
 fn cpu_millis(text: &str) -> Result<u64, String> {
     let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
     u64::try_from(quantity.millis()).map_err(|_| "must not be negative".to_owned())
+}
+
+/// `500ms`, `10s`, `1m`: as Go writes a length of time, with one unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let found = units.iter().find_map(|(unit, millis)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(Duration::from_millis(number.checked_mul(*millis)?))
+    });
+    found.ok_or_else(|| format!("time: invalid duration {text:?}"))
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -209,6 +225,8 @@ fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
             memory_bytes: args.node_memory.unwrap_or(machine.memory_bytes),
             pods: args.node_pods,
         },
+        accept_hosts: args.accept_hosts.clone(),
+        shutdown_delay: args.shutdown_delay_duration,
         audit: args.audit.config()?,
         max_requests_inflight: args.max_requests_inflight,
         max_mutating_requests_inflight: args.max_mutating_requests_inflight,

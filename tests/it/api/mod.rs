@@ -7,6 +7,7 @@ mod discovery;
 mod fairness;
 mod harness;
 mod kinds;
+mod limits;
 mod protobuf;
 mod retired;
 mod reviews;

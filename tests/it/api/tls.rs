@@ -11,10 +11,13 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use wkube::api::{
-    AccountTokens, ApiConfig, ApiServer, CertificateAuthority, Limits, TlsFiles, TokenTable, serve,
+    AccountTokens, ApiConfig, ApiServer, Body, CertificateAuthority, Guard, Limits, TlsFiles,
+    TokenTable, serve,
 };
 use wkube::resources::Scheme;
 use wkube::stdx::{Clock, Shutdown};
@@ -34,6 +37,7 @@ fn issue(authority: &Authority, name: &str, group: &str) -> (rcgen::Certificate,
 }
 
 struct Edge {
+    server: Arc<ApiServer>,
     address: SocketAddr,
     authority: Authority,
     shutdown: Shutdown,
@@ -66,9 +70,11 @@ async fn edge() -> Edge {
         certificate_chain: certificate.pem().into_bytes(),
         private_key: key.serialize_pem().into_bytes(),
     };
-    let stop = shutdown.clone();
-    tokio::spawn(async move { serve(server, listener, &tls, stop).await.unwrap() });
+    let (stop, guard) = (shutdown.clone(), Guard::new(address, &[]));
+    let served = server.clone();
+    tokio::spawn(async move { serve(served, listener, &tls, guard, stop).await.unwrap() });
     Edge {
+        server,
         address,
         authority,
         shutdown,
@@ -76,7 +82,8 @@ async fn edge() -> Edge {
 }
 
 impl Edge {
-    async fn get(&self, client: Option<(rcgen::Certificate, KeyPair)>, path: &str) -> Answer {
+    /// A connection of a client, with its certificate if it has one.
+    async fn connect(&self, client: Option<(rcgen::Certificate, KeyPair)>) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -94,16 +101,20 @@ impl Edge {
         };
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = Ipv4Addr::LOCALHOST.into();
-        let stream = TlsConnector::from(Arc::new(config))
+        TlsConnector::from(Arc::new(config))
             .connect(rustls::pki_types::ServerName::IpAddress(name), stream)
             .await
-            .unwrap();
+            .unwrap()
+    }
+
+    async fn get(&self, client: Option<(rcgen::Certificate, KeyPair)>, path: &str) -> Answer {
+        let stream = self.connect(client).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .unwrap();
         tokio::spawn(connection);
         let request = Request::get(path)
-            .header("host", "x")
+            .header("host", "localhost")
             .body(Empty::<bytes::Bytes>::new())
             .unwrap();
         let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
@@ -156,4 +167,161 @@ async fn the_edge_ends_when_it_is_told_to() {
     while TcpStream::connect(edge.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+/// Opens a connection as the admin.
+async fn connected(edge: &Edge) -> hyper::client::conn::http1::SendRequest<Body> {
+    let admin = issue(&edge.authority, "admin", "system:masters");
+    let stream = edge.connect(Some(admin)).await;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn request(method: &str, path: &str, body: Body) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    request.header("host", "localhost").body(body).unwrap()
+}
+
+#[tokio::test]
+async fn the_end_is_told_and_what_is_under_way_ends_well() {
+    let edge = edge().await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let mut watching = connected(&edge).await;
+    let watch = request("GET", &format!("{maps}?watch=1"), Body::empty());
+    let watch = watching.send_request(watch).await.unwrap();
+    assert_eq!(watch.status(), 200);
+    let (mut writer, reader) = tokio::io::duplex(64);
+    let body = Body::from_stream(tokio_util::io::ReaderStream::new(reader));
+    let mut posting = connected(&edge).await;
+    let posted = tokio::spawn(posting.send_request(request("POST", maps, body)));
+    writer.write_all(b"{\"metadata\":").await.unwrap();
+    let mut asking = connected(&edge).await;
+    let mut ask = async |path: &str| {
+        let answer = asking
+            .send_request(request("GET", path, Body::empty()))
+            .await;
+        let (parts, body) = answer.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts, String::from_utf8_lossy(&bytes).into_owned())
+    };
+    // The one who writes is being served.
+    let served = "apiserver_current_inflight_requests{request_kind=\"mutating\"} 1.0";
+    while !ask("/metrics").await.1.contains(served) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask("/readyz").await.0.status, 200);
+    edge.server.announce_end();
+    let (parts, told) = ask("/readyz").await;
+    assert_eq!(parts.status, 500);
+    assert!(
+        told.contains("[-]shutdown failed: reason withheld"),
+        "{told}"
+    );
+    assert_eq!(ask("/livez").await.0.status, 200);
+    assert_eq!(ask(maps).await.0.status, 200);
+    edge.server.refuse_new();
+    let (parts, told) = ask(maps).await;
+    assert_eq!(parts.status, 429);
+    assert_eq!(parts.headers["retry-after"], "5");
+    assert_eq!(parts.headers["connection"], "close");
+    assert_eq!(
+        told,
+        "The apiserver is shutting down, please try again later.\n"
+    );
+    edge.shutdown.stop();
+    // A watch ends as any answer does, with its last chunk.
+    watch.into_body().collect().await.unwrap();
+    writer.write_all(b"{\"name\":\"last\"}}").await.unwrap();
+    drop(writer);
+    let posted = posted.await.unwrap().unwrap();
+    assert_eq!(posted.status(), 201);
+    while TcpStream::connect(edge.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn other_names_and_pages_of_other_sites_are_refused() {
+    let edge = edge().await;
+    let mut sender = connected(&edge).await;
+    for (host, origin, upgrade, words) in [
+        ("localhost", "", false, ""),
+        ("127.0.0.1:6443", "http://localhost:8001", false, ""),
+        (
+            "evil.example",
+            "",
+            false,
+            "the request came by the name \"evil.example\"",
+        ),
+        (
+            "localhost",
+            "https://evil.example",
+            false,
+            "pages of \"https://evil.example\"",
+        ),
+        ("localhost", "null", false, "pages of \"null\""),
+        // A WebSocket is not kept by a browser from any site.
+        (
+            "localhost",
+            "https://evil.example",
+            true,
+            "pages of \"https://evil.example\"",
+        ),
+    ] {
+        let path = "/api/v1/namespaces/default/pods/p/exec?command=a&stdout=1";
+        let mut asked = Request::get(if upgrade { path } else { "/api/v1/nodes" });
+        asked = asked.header("host", host);
+        if !origin.is_empty() {
+            asked = asked.header("origin", origin);
+        }
+        if upgrade {
+            asked = asked
+                .header("connection", "Upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
+        }
+        let answer = sender
+            .send_request(asked.body(Body::empty()).unwrap())
+            .await;
+        let (parts, body) = answer.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let status: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        if words.is_empty() {
+            assert_eq!(parts.status, 200, "{host} {origin}");
+            continue;
+        }
+        assert_eq!(
+            (parts.status.as_u16(), &status["reason"]),
+            (403, &json!("Forbidden"))
+        );
+        let message = status["message"].as_str().unwrap();
+        assert!(message.starts_with(words), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn heads_that_are_too_long_are_cut_off() {
+    let edge = edge().await;
+    for (path, header) in [
+        (format!("/{}", "a".repeat(80 << 10)), String::new()),
+        ("/livez".to_owned(), "b".repeat(80 << 10)),
+    ] {
+        let mut stream = edge.connect(None).await;
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-long: {header}\r\n\r\n");
+        // The server may hang up while it is still being told.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        let refused = ["HTTP/1.1 414", "HTTP/1.1 431", "HTTP/1.1 400"];
+        assert!(
+            answer.is_empty() || refused.iter().any(|words| answer.starts_with(words)),
+            "{answer}"
+        );
+    }
+    assert_eq!(edge.get(None, "/livez").await.status, 200);
 }

@@ -98,6 +98,14 @@ fn settings_that_make_no_sense_are_refused_in_words() {
         (["--node-pods", "5000"], "--node-pods 5000: at most 4000"),
         (["--egress", "1.2.3.4.5/7"], "egress rule \"1.2.3.4.5/7\""),
         (["--log-format", "xml"], "[possible values: text, json]"),
+        (
+            ["--shutdown-delay-duration", "soon"],
+            "time: invalid duration \"soon\"",
+        ),
+        (
+            ["--audit-log-path", "-"],
+            "--audit-policy-file and --audit-log-path go together",
+        ),
     ] {
         let output = run(&[args[0], args[1], "--", "true"]);
         let said = String::from_utf8_lossy(&output.stderr);
