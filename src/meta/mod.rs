@@ -1,7 +1,9 @@
 //! What is on the wire and on disk: objects, names, selectors, patches, field ownership, Status,
-//! watch frames. Must never do I/O, spawn or read the clock; pure functions over values.
+//! watch frames, and the expression language CEL. Must never do I/O, spawn or read the clock; pure
+//! functions over values.
 
 pub mod apply;
+pub mod cel;
 mod error;
 pub mod fields;
 pub mod go_json;
