@@ -115,6 +115,8 @@ pub enum FieldErrorKind {
     InvalidOmitted,
     NotSupported,
     Duplicate,
+    /// `Duplicate` of a value that is not shown.
+    DuplicateOmitted,
     Forbidden,
     TooLong,
     TooMany,
@@ -130,7 +132,7 @@ impl FieldErrorKind {
             Self::Required => "FieldValueRequired",
             Self::Invalid | Self::InvalidOmitted => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
-            Self::Duplicate => "FieldValueDuplicate",
+            Self::Duplicate | Self::DuplicateOmitted => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
@@ -145,7 +147,7 @@ impl FieldErrorKind {
             Self::Required => "Required value",
             Self::Invalid | Self::InvalidOmitted | Self::TypeInvalid => "Invalid value",
             Self::NotSupported => "Unsupported value",
-            Self::Duplicate => "Duplicate value",
+            Self::Duplicate | Self::DuplicateOmitted => "Duplicate value",
             Self::Forbidden => "Forbidden",
             Self::TooLong => "Too long",
             Self::TooMany => "Too many",
@@ -222,6 +224,7 @@ impl FieldError {
         let shown = match self.kind {
             FieldErrorKind::Required
             | FieldErrorKind::InvalidOmitted
+            | FieldErrorKind::DuplicateOmitted
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
             | FieldErrorKind::InternalError => words.to_owned(),
