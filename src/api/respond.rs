@@ -6,10 +6,14 @@ use crate::api::codec::{self, Accepted, Format};
 use crate::api::context::Context;
 use crate::meta::ApiError;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING,
+};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+const FLOW_SCHEMA_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 /// What is said of a request that panicked.
 pub(crate) const PANICKED: &str =
     "This request caused apiserver to panic. Look in the logs for details.";
@@ -100,8 +104,8 @@ pub(crate) fn finish(context: &Context, response: &mut Response<Body>) {
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-cache, private"));
     if let Some((schema, level)) = context.flow.get().map(|flow| flow.uids()) {
-        headers.insert("x-kubernetes-pf-flowschema-uid", schema);
-        headers.insert("x-kubernetes-pf-prioritylevel-uid", level);
+        headers.insert(FLOW_SCHEMA_UID, schema);
+        headers.insert(PRIORITY_LEVEL_UID, level);
     }
     for warning in context.take_warnings() {
         let quoted = quote(&warning);

@@ -11,7 +11,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use std::io;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
+/// Requests of all components of this process that are under way; one more waits. Fewer than wait in
+/// the queues of one flow, so that a thousand pods that start at once are slowed down and not refused.
+const REQUESTS_MAX: usize = 256;
 /// What stands for the server's address where none is needed.
 const HOST: &str = "in-process";
 
@@ -27,12 +31,14 @@ struct RequestLabels {
 pub(crate) struct Clients {
     api: Arc<ApiServer>,
     requests: Family<RequestLabels, Counter>,
+    turns: Arc<Semaphore>,
 }
 
 impl Clients {
     pub(crate) fn new(api: &Arc<ApiServer>, metrics: &Metrics) -> Self {
         Self {
             api: api.clone(),
+            turns: Arc::new(Semaphore::new(REQUESTS_MAX)),
             requests: metrics.register(
                 "rest_client_requests",
                 "Number of HTTP requests, partitioned by status code, method, and host",
@@ -55,7 +61,10 @@ impl Clients {
                 let method = request.method().as_str().to_owned();
                 let mut request = request.map(Body::from);
                 request.extensions_mut().insert(InProcessIdentity(user));
+                // A watch gives its turn back when it has begun.
+                let turn = own.turns.acquire().await;
                 let response = own.api.handle(request).await;
+                drop(turn);
                 let labels = RequestLabels {
                     code: response.status().as_u16(),
                     host: HOST,

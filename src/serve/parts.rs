@@ -52,6 +52,13 @@ pub(crate) fn check(config: &ServeConfig) -> Result<(), ServeError> {
             config.nodes
         ));
     }
+    if config.max_requests_inflight + config.max_mutating_requests_inflight == 0 {
+        return wrong(
+            "--max-requests-inflight 0, --max-mutating-requests-inflight 0: they must add up to \
+             something positive"
+                .to_owned(),
+        );
+    }
     if config.node_shape.pods == 0 {
         return wrong("--node-pods 0: a node needs room for a pod".to_owned());
     }

@@ -1,13 +1,13 @@
 //! kube-rs, the client of the ecosystem, against the real binary: what its users do with typed objects.
 
-use crate::server::Server;
+use crate::server::{Server, WKUBE};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ServiceAccount};
 use kube::api::{
-    Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent,
-    WatchParams,
+    Api, AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams,
+    WatchEvent, WatchParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{Discovery, verbs};
@@ -243,4 +243,34 @@ async fn a_pod_runs_logs_and_is_evicted() {
         .unwrap();
     assert!(String::from_utf8_lossy(&answer).contains("Hello Docker!!"));
     pods.evict("echo", &Default::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn commands_are_run_and_end_as_they_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--mock-runtime"]);
+    let pods: Api<Pod> = Api::default_namespaced(client(&server).await);
+    let pod = json!({ "metadata": { "name": "p" },
+        "spec": { "containers": [{ "name": "c", "image": "x:1" }] } });
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    server.until(WKUBE, &["get", "pod", "p"], |text| text.contains("Running"));
+    for (command, out, reason) in [
+        (["echo", "hi"], "hi\n", None),
+        (["exit", "3"], "", Some("NonZeroExitCode")),
+        (["nothing", ""], "", Some("InternalError")),
+    ] {
+        let params = AttachParams::default();
+        let mut run = pods.exec("p", command, &params).await.unwrap();
+        let mut text = String::new();
+        let mut stdout = run.stdout().unwrap();
+        tokio::io::AsyncReadExt::read_to_string(&mut stdout, &mut text)
+            .await
+            .unwrap();
+        let status = run.take_status().unwrap().await.unwrap();
+        assert_eq!(text, out);
+        assert_eq!(status.reason.as_deref(), reason, "{status:?}");
+    }
+    let none = pods.exec("q", ["a"], &AttachParams::default()).await;
+    assert!(none.is_err());
 }
