@@ -9,6 +9,8 @@ use super::value::{Outcome, Value};
 pub(super) const TRAVERSE: f64 = 0.1;
 /// Cost of a character of a pattern, for each character it is matched with.
 pub(super) const PATTERN: f64 = 0.25;
+/// Most steps of walking a value for its cost.
+const MAX_STEPS: u64 = 4_000_000;
 /// What allocating a list adds.
 const ALLOCATE: u64 = 10;
 
@@ -58,7 +60,8 @@ pub(super) fn of_call(name: &str, overload: &str, args: &[Value], result: &Outco
     }
     match name {
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => {
-            args.first().map_or(0, traversal)
+            let mut steps = MAX_STEPS;
+            args.first().map_or(0, |value| traversal(value, &mut steps))
         }
         "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP" | "isCIDR"
         | "quantity" | "isQuantity" | "semver" | "isSemver" => walk(0),
@@ -150,20 +153,25 @@ fn of_library(overload: &str, args: &[Value], result: &Outcome) -> Option<u64> {
     })
 }
 
-/// Cost of walking a whole value.
-fn traversal(value: &Value) -> u64 {
+/// Cost of walking a whole value. Nested values share their parts, so the steps are limited; what
+/// takes more costs more than any limit.
+fn traversal(value: &Value, steps: &mut u64) -> u64 {
+    let Some(left) = steps.checked_sub(1) else {
+        return u64::MAX;
+    };
+    *steps = left;
     match value {
         Value::String(s) => floored(s.len() as u64, TRAVERSE),
         Value::Bytes(b) => floored(b.len() as u64, TRAVERSE),
         Value::List(list) => list
             .items
             .iter()
-            .map(traversal)
+            .map(|item| traversal(item, steps))
             .fold(0, u64::saturating_add),
         Value::Map(map) => map
             .0
             .values()
-            .map(|(key, value)| traversal(key).saturating_add(traversal(value)))
+            .map(|(key, value)| traversal(key, steps).saturating_add(traversal(value, steps)))
             .fold(0, u64::saturating_add),
         _ => 1,
     }

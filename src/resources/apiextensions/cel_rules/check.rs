@@ -4,7 +4,7 @@
 
 use serde_json::Value as Json;
 
-use super::compile::{Compiled, compile};
+use super::compile::{Compiled, compile_all};
 use super::{Rule, additional, field_path, kind};
 use crate::meta::cel::{declared, embedded};
 use crate::meta::{FieldError, FieldErrorKind};
@@ -100,9 +100,8 @@ impl Check {
             ));
             return all;
         };
-        for (at, rule) in rules.into_iter().enumerate() {
-            let compiled = compile(rule, schema, &of);
-            self.compiled(&compiled, &format!("{path}[{at}]"), place, &mut all.1);
+        for (at, compiled) in compile_all(rules, schema, &of).iter().enumerate() {
+            self.compiled(compiled, &format!("{path}[{at}]"), place, &mut all.1);
         }
         all
     }

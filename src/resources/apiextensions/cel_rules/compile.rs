@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::{Rule, additional, field_path, kind};
-use crate::meta::cel::{self, DeclType, Env, MAX_REQUEST_SIZE, Program, Type, declared, embedded};
+use crate::meta::cel::{
+    self, DeclType, Env, Kind, MAX_REQUEST_SIZE, Program, Type, declared, embedded, escape,
+};
 
 /// What errors call the objects of a schema.
 const SELF_TYPE: &str = "selfType";
@@ -26,8 +28,6 @@ pub struct Validator {
     pub(super) kind: String,
     /// The keys by which items find their old ones.
     pub(super) list_keys: Vec<String>,
-    /// The schema, to tell what of an object is as it was.
-    pub(super) schema: Arc<Json>,
 }
 
 /// A rule, compiled.
@@ -49,14 +49,14 @@ impl Validator {
         if !has_rules(schema) {
             return None;
         }
-        build(schema, schema, true)
+        build(schema, schema, declared(schema, true))
     }
 }
 
 /// The rules of a schema that may be of a part of a resource.
 #[cfg(test)]
 pub(super) fn build_at(schema: &Json, root: bool) -> Option<Validator> {
-    build(schema, schema, root)
+    build(schema, schema, declared(schema, root))
 }
 
 /// Whether rules stand at a schema or below it, by way of its values.
@@ -75,53 +75,37 @@ fn has_rules(schema: &Json) -> bool {
 }
 
 /// `rules` is the schema with the rules, `node` the one with the types: below `allOf` they differ.
-fn build(rules: &Json, node: &Json, root: bool) -> Option<Validator> {
-    let of = declared(node, root)?;
-    let child = |rules: Option<&Json>, node: Option<&Json>| {
-        let node = node?;
-        build(rules?, node, embedded(node)).map(Box::new)
+fn build(rules: &Json, node: &Json, of: Option<Arc<DeclType>>) -> Option<Validator> {
+    let of = of?;
+    let below = |rules: Option<&Json>, node: Option<&Json>| {
+        let (rules, node) = (rules?, node?);
+        let of = match &of.kind {
+            Kind::List(element, _) | Kind::Map(element) => Some(Arc::clone(element)),
+            _ => None,
+        };
+        build(rules, node, of).map(Box::new)
     };
-    let mut properties = BTreeMap::new();
-    for (name, rules) in rules
-        .get("properties")
-        .and_then(Json::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let node = node
-            .get("properties")
-            .and_then(|properties| properties.get(name));
-        if let Some(found) = node.and_then(|node| build(rules, node, embedded(node))) {
-            properties.insert(name.clone(), found);
-        }
-    }
-    let all_of = rules.get("allOf").and_then(Json::as_array);
-    let keys = node
-        .get("x-kubernetes-list-map-keys")
-        .and_then(Json::as_array);
+    let list = |schema: &Json, name: &str| {
+        let list = schema.get(name).and_then(Json::as_array);
+        list.cloned().unwrap_or_default()
+    };
     let by_keys = node.get("x-kubernetes-list-type").and_then(Json::as_str) == Some("map");
     let validator = Validator {
-        rules: Rule::all(rules)
-            .into_iter()
-            .map(|rule| compile(rule, node, &of))
+        rules: compile_all(Rule::all(rules), node, &of),
+        items: below(rules.get("items"), node.get("items")),
+        properties: properties(rules, node, &of),
+        additional: below(additional(rules), additional(node)),
+        all_of: list(rules, "allOf")
+            .iter()
+            .filter_map(|part| build(part, node, Some(Arc::clone(&of))))
             .collect(),
-        items: child(rules.get("items"), node.get("items")),
-        properties,
-        additional: child(additional(rules), additional(node)),
-        all_of: all_of
-            .into_iter()
-            .flatten()
-            .filter_map(|part| build(part, node, root))
-            .collect(),
-        of,
         kind: kind(node).to_owned(),
-        list_keys: keys
-            .into_iter()
-            .flatten()
+        list_keys: list(node, "x-kubernetes-list-map-keys")
+            .iter()
             .filter(|_| by_keys)
             .filter_map(|key| Some(key.as_str()?.to_owned()))
             .collect(),
-        schema: Arc::new(node.clone()),
+        of,
     };
     let empty = validator.rules.is_empty()
         && validator.items.is_none()
@@ -131,24 +115,52 @@ fn build(rules: &Json, node: &Json, root: bool) -> Option<Validator> {
     (!empty).then_some(validator)
 }
 
-/// Compiles a rule over data of a type.
-pub(super) fn compile(rule: Rule, schema: &Json, of: &Arc<DeclType>) -> Compiled {
-    let mut env = Env::new().with("self", of, SELF_TYPE);
-    env = if rule.optional_old_self == Some(true) {
-        env.with_optional("oldSelf", of, SELF_TYPE)
-    } else {
-        env.with("oldSelf", of, SELF_TYPE)
+fn properties(rules: &Json, node: &Json, of: &DeclType) -> BTreeMap<String, Validator> {
+    let mut found = BTreeMap::new();
+    let properties = rules.get("properties").and_then(Json::as_object);
+    for (name, rules) in properties.into_iter().flatten() {
+        let Some(node) = node.get("properties").and_then(|all| all.get(name)) else {
+            continue;
+        };
+        let of = match (escape(name), &of.kind) {
+            (Some(escaped), Kind::Object(fields)) => {
+                fields.get(&escaped).map(|(_, of)| Arc::clone(of))
+            }
+            // What cannot be called by its name can still have rules of its own.
+            _ => declared(node, embedded(node)),
+        };
+        if let Some(validator) = build(rules, node, of) {
+            found.insert(name.clone(), validator);
+        }
+    }
+    found
+}
+
+/// Compiles the rules of a schema over data of its type.
+pub(super) fn compile_all(rules: Vec<Rule>, schema: &Json, of: &Arc<DeclType>) -> Vec<Compiled> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let env = Env::new().with("self", of, SELF_TYPE);
+    let optional = env.clone().with_optional("oldSelf", of, SELF_TYPE);
+    let env = env.with("oldSelf", of, SELF_TYPE);
+    let compile_one = |rule: Rule| {
+        let env = if rule.optional_old_self == Some(true) {
+            &optional
+        } else {
+            &env
+        };
+        compile(rule, schema, of, env)
     };
-    let program = expression(
-        &env,
-        &rule.rule,
-        &Type::Bool,
-        "",
-        "cel expression must evaluate to a bool",
-    );
+    rules.into_iter().map(compile_one).collect()
+}
+
+fn compile(rule: Rule, schema: &Json, of: &DeclType, env: &Env) -> Compiled {
+    let bool_only = "cel expression must evaluate to a bool";
+    let program = expression(env, &rule.rule, &Type::Bool, "", bool_only);
     let message = (!rule.message_expression.is_empty() && program.is_ok()).then(|| {
         expression(
-            &env,
+            env,
             &rule.message_expression,
             &Type::String,
             "messageExpression ",

@@ -28,11 +28,11 @@ pub struct Report {
 struct Stop;
 
 impl Validator {
-    /// Runs all rules for an object, and for one that replaces another.
-    pub fn run(&self, object: &Json, old: Option<&Json>) -> Report {
-        let schema = std::sync::Arc::clone(&self.schema);
+    /// Runs all rules for an object of a version with this schema, and for one that replaces
+    /// another.
+    pub fn run(&self, schema: &Json, object: &Json, old: Option<&Json>) -> Report {
         let ratchet = match old {
-            Some(old) => Ratchet::at(Pair::new(object, old, &schema)),
+            Some(old) => Ratchet::at(Pair::new(object, old, schema)),
             None => Ratchet::default(),
         };
         self.run_within(object, old, ratchet, RUNTIME_BUDGET, "")

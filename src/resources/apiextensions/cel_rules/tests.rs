@@ -111,7 +111,7 @@ properties:
     );
     let validator = Validator::of(&schema).unwrap();
     let object = serde_json::json!({"items": vec![0; 1000]});
-    let report = validator.run(&object, None);
+    let report = validator.run(&schema, &object, None);
     let last = report.errors.last().unwrap().to_string();
     assert_eq!(report.errors.len(), 1);
     assert!(last.contains(
