@@ -71,10 +71,11 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     if !context.is_long_running() {
         return response;
     }
-    let running = server.metrics.running(&context, row.is_some());
+    let life = context.life.clone();
+    life.keep(server.metrics.running(&context, row.is_some()));
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
-            let _ = &running;
+            let _ = &life;
             frame
         }))
     })

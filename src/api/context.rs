@@ -7,12 +7,25 @@ use crate::api::fairness::Schema;
 use crate::api::request_info::{RequestInfo, query_pairs};
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 /// Warnings of one answer; more are dropped.
 const WARNINGS_MAX: usize = 64;
 /// Bytes of all warnings of one answer.
 const WARNINGS_BYTES_MAX: usize = 4 << 10;
+
+/// How long a request lives: until its answer's last byte, and beyond that until what was made of its
+/// connection has ended. What is kept in it is dropped then.
+#[derive(Default)]
+pub(crate) struct Life(Mutex<Vec<Box<dyn Any + Send + Sync>>>);
+
+impl Life {
+    /// Keeps something until the end.
+    pub(crate) fn keep(&self, guard: impl Any + Send + Sync) {
+        self.0.lock().push(Box::new(guard));
+    }
+}
 
 /// One request.
 pub(crate) struct Context {
@@ -26,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) audit: Option<Arc<Record>>,
     /// By which schema it was let in or refused.
     pub(crate) flow: OnceLock<Arc<Schema>>,
+    /// Held by what serves the request beyond its answer.
+    pub(crate) life: Arc<Life>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -40,6 +55,7 @@ impl Context {
             user: UserInfo::default(),
             audit: None,
             flow: OnceLock::new(),
+            life: Arc::default(),
             warnings: Mutex::default(),
         }
     }

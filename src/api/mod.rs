@@ -169,8 +169,16 @@ impl ApiServer {
     }
 
     /// Runs what is left of a request after its connection was upgraded, until the server stops.
-    pub(crate) fn upgraded(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shutdown.spawn_until_stopped(task);
+    pub(crate) fn upgraded(
+        &self,
+        context: &context::Context,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let life = context.life.clone();
+        self.shutdown.spawn_until_stopped(async move {
+            task.await;
+            drop(life);
+        });
     }
 
     /// Says that the server will end: `/readyz` fails from now on, so that nobody new is sent here.

@@ -48,6 +48,19 @@ fn apply(server: &Server, name: &str, container: &str) {
     });
 }
 
+/// Waits until so many commands are run.
+fn open_streams(server: &Server, kubectl: &str, wanted: u32) {
+    server.until(kubectl, &["get", "--raw", "/metrics"], |text| {
+        let of_exec = |line: &&str| {
+            line.starts_with("apiserver_longrunning_requests{")
+                && line.contains("subresource=\"exec\"")
+        };
+        let values = text.lines().filter(of_exec);
+        let values = values.filter_map(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
+        values.sum::<u32>() == wanted
+    });
+}
+
 #[test]
 fn a_command_s_streams_and_its_exit_code_come_through() {
     for kubectl in kubectls() {
@@ -88,6 +101,19 @@ fn a_command_s_streams_and_its_exit_code_come_through() {
         ));
         assert_eq!(code, Some(1));
         assert!(err.contains("container x"), "{err}");
+        // One that vanishes in the midst of it leaves nothing behind.
+        for spdy in ["true", "false"] {
+            let mut command = server.command(&kubectl, &["exec", "-i", "p", "--", "cat"]);
+            command
+                .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", spdy)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null());
+            let mut child = command.spawn().unwrap();
+            open_streams(&server, &kubectl, 1);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            open_streams(&server, &kubectl, 0);
+        }
         assert!(server.terminate());
     }
 }

@@ -224,13 +224,8 @@ impl Record {
         self.event.lock().response_status = Some(status(error, response.status()));
         if context.is_long_running() {
             let _ = self.stage(Stage::ResponseStarted);
-            let end = End(self.clone());
-            return response.map(|body| {
-                Body::new(body.map_frame(move |frame| {
-                    let _ = &end;
-                    frame
-                }))
-            });
+            context.life.keep(End(self.clone()));
+            return response;
         }
         let response = match self.decision.level {
             Level::RequestResponse => self.take_answer(response).await,

@@ -62,7 +62,7 @@ pub(super) async fn forward(
         } else {
             ports(context)?
         };
-        server.upgraded(async move {
+        server.upgraded(context, async move {
             let Ok(upgraded) = upgrade.await else { return };
             let socket = websocket::socket(upgraded).await;
             if protocol == TUNNEL {
@@ -84,7 +84,7 @@ pub(super) async fn forward(
         error.code = 403;
         return Err(error);
     }
-    server.upgraded(async move {
+    server.upgraded(context, async move {
         if let Ok(upgraded) = upgrade.await {
             serve_spdy(TokioIo::new(upgraded), pod).await;
         }

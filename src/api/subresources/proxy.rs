@@ -60,7 +60,7 @@ pub(super) async fn proxy(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         let upgraded_pod = hyper::upgrade::on(&mut answer);
         if let Some(client) = upgraded_client {
-            tokio::spawn(streams::join_upgraded(client, upgraded_pod));
+            server.upgraded(context, streams::join_upgraded(client, upgraded_pod));
         }
         return Ok(answer.map(|_| Body::empty()));
     }

@@ -62,7 +62,8 @@ pub(super) async fn connect(
     *response.status_mut() = status;
     *response.headers_mut() = answer.headers().clone();
     let container = hyper::upgrade::on(answer);
-    server.upgraded(join_to_agent(client, container, server.clock.clone()));
+    let joined = join_to_agent(client, container, server.clock.clone());
+    server.upgraded(context, joined);
     Ok(response)
 }
 
