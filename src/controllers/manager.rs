@@ -1,16 +1,19 @@
-//! Runs the controllers of the list: informers fill a queue of keys, workers empty it, failures
-//! come again later. A controller that panics on a key loses that key's turn, not the house.
+//! Runs the controllers of the list: one informer a resource fills their queues of keys, workers
+//! empty them, failures come again later. A controller that panics on a key loses that key's turn, not the house.
 
-use crate::client::{Change, Client, HasMeta, Informer, InformerConfig, QueueStats, WorkQueue};
-use crate::controllers::def::{Context, ControllerDef, Next, Trust};
+use crate::client::{
+    Change, Client, HasMeta, Informer, InformerConfig, Meta, QueueStats, WorkQueue,
+};
+use crate::controllers::def::{Context, ControllerDef, Next, Trust, Watched};
 use crate::controllers::{CONTROLLERS, garbage_collector};
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use crate::stdx::{Clock, Metrics, Samples, Shutdown};
 use futures::FutureExt;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What the controllers are made of.
 pub struct ControllersConfig {
@@ -33,23 +36,103 @@ pub struct Controllers {
     followed: Vec<Informer<Followed>>,
 }
 
-/// An object as controllers see it: metadata and all else, without a type of its own.
+/// An object as controllers follow it: not more is kept of it than whom its changes concern. What a
+/// reconciler reads, it asks for when its turn comes.
 #[derive(Debug)]
-struct Followed(Object);
+struct Followed {
+    meta: Meta,
+    /// Until it is known whom it concerns.
+    object: Mutex<Option<Object>>,
+    concerned: OnceLock<Box<[Concerned]>>,
+}
+
+/// Which of those who follow a resource, and the key that it is to look at.
+type Concerned = (usize, ObjectKey);
 
 impl<'de> Deserialize<'de> for Followed {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::<String, Value>::deserialize(deserializer).map(|fields| Self(Object::new(fields)))
+        let object = Object::new(Map::<String, Value>::deserialize(deserializer)?);
+        Ok(Self {
+            meta: Meta {
+                name: object.name().to_owned(),
+                namespace: object.namespace().to_owned(),
+                uid: String::new(),
+                resource_version: object.resource_version().to_owned(),
+            },
+            object: Mutex::new(Some(object)),
+            concerned: OnceLock::new(),
+        })
     }
 }
 
 impl HasMeta for Followed {
     fn key(&self) -> ObjectKey {
-        self.0.key()
+        ObjectKey::new(self.meta.namespace.as_str(), self.meta.name.as_str())
     }
 
     fn resource_version(&self) -> &str {
-        self.0.resource_version()
+        &self.meta.resource_version
+    }
+}
+
+/// Who wants to know of a resource's changes: the function that finds the key, and where it goes.
+type Follower = (fn(&Object) -> Option<ObjectKey>, WorkQueue<ObjectKey>);
+
+impl Followed {
+    fn concerned(&self, followers: &[Follower]) -> &[Concerned] {
+        self.concerned.get_or_init(|| {
+            let Some(object) = self.object.lock().take() else {
+                return Box::default();
+            };
+            let keys = followers.iter().enumerate();
+            keys.filter_map(|(who, (key, _))| Some((who, key(&object)?)))
+                .collect()
+        })
+    }
+}
+
+/// A resource, and all who follow it: one informer serves them.
+struct Feed {
+    resource: (&'static str, &'static str, &'static str),
+    fields: &'static str,
+    followers: Vec<Follower>,
+}
+
+impl Feed {
+    /// Adds one who follows to the feed of what it follows.
+    fn add(feeds: &mut Vec<Self>, watched: &Watched, queue: WorkQueue<ObjectKey>) {
+        let follower = (watched.key, queue);
+        let of =
+            |feed: &&mut Self| (feed.resource, feed.fields) == (watched.resource, watched.fields);
+        match feeds.iter_mut().find(of) {
+            Some(feed) => feed.followers.push(follower),
+            None => feeds.push(Self {
+                resource: watched.resource,
+                fields: watched.fields,
+                followers: vec![follower],
+            }),
+        }
+    }
+
+    fn start(self, client: Client, clock: Clock, shutdown: &Shutdown) -> Informer<Followed> {
+        let (group, version, plural) = self.resource;
+        let config = InformerConfig {
+            field_selector: self.fields.to_owned(),
+            ..InformerConfig::all(GroupVersionResource::new(group, version, plural))
+        };
+        let followers = self.followers;
+        let tell = move |change: Change<Followed>| {
+            let object = match &change {
+                Change::Applied(object, _) | Change::Deleted(object) => object,
+                Change::Synced => return,
+            };
+            for (who, key) in object.concerned(&followers) {
+                if let Some((_, queue)) = followers.get(*who) {
+                    queue.add(key.clone());
+                }
+            }
+        };
+        Informer::start(client, config, clock, shutdown, tell)
     }
 }
 
@@ -68,33 +151,13 @@ impl Controllers {
             started,
             clock: config.clock.clone(),
         };
-        let mut followed = Vec::new();
+        let mut feeds = Vec::new();
         let mut queues = Vec::new();
         for def in CONTROLLERS {
             let context = context_of(def.account);
             let queue = WorkQueue::new(context.clock.clone());
             for watched in def.watches {
-                let (group, version, plural) = watched.resource;
-                let resource = GroupVersionResource::new(group, version, plural);
-                let (queue, key) = (queue.clone(), watched.key);
-                followed.push(Informer::start(
-                    context.shared.clone(),
-                    InformerConfig {
-                        field_selector: watched.fields.to_owned(),
-                        ..InformerConfig::all(resource)
-                    },
-                    context.clock.clone(),
-                    &config.shutdown,
-                    move |change: Change<Followed>| {
-                        let object = match &change {
-                            Change::Applied(object, _) | Change::Deleted(object) => &object.0,
-                            Change::Synced => return,
-                        };
-                        if let Some(key) = key(object) {
-                            queue.add(key);
-                        }
-                    },
-                ));
+                Feed::add(&mut feeds, watched, queue.clone());
             }
             for _ in 0..def.workers {
                 let worker = work(def, context.clone(), queue.clone());
@@ -102,6 +165,11 @@ impl Controllers {
             }
             queues.push((def.name, queue));
         }
+        let follow = |feed: Feed| {
+            let (client, clock) = (config.client.clone(), config.clock.clone());
+            feed.start(client, clock, &config.shutdown)
+        };
+        let followed = feeds.into_iter().map(follow).collect();
         let context = context_of(Some(garbage_collector::ACCOUNT));
         let collector = garbage_collector::start(context, &config.shutdown);
         let mut reads = vec![(garbage_collector::NAME, Arc::new(collector) as ReadStats)];

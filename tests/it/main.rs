@@ -16,6 +16,7 @@ mod kube_rs;
 mod kubectl;
 mod kubelet;
 mod net;
+mod python;
 mod remote;
 mod serve;
 mod server;

@@ -158,6 +158,25 @@ impl Conn {
         Err(format!("{method} {path}: {status}: {text}").into())
     }
 
+    /// One request whose answer is given to `read` as it comes.
+    pub(crate) async fn stream(
+        &mut self,
+        path: &str,
+        mut read: impl FnMut(&[u8]),
+    ) -> Result<(), Failure> {
+        let response = self.send(Method::GET, path, None).await?;
+        if !response.status().is_success() {
+            return Err(format!("GET {path}: {}", response.status()).into());
+        }
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Some(data) = frame?.data_ref() {
+                read(data);
+            }
+        }
+        Ok(())
+    }
+
     /// The object at `path`.
     pub(crate) async fn get<T: for<'a> Deserialize<'a>>(
         &mut self,

@@ -8,9 +8,12 @@
     reason = "measuring is about the machine's own clock"
 )]
 
+mod api;
 mod args;
 mod client;
 mod embed;
+mod etcd;
+mod follow;
 mod handler;
 mod load;
 mod metrics;
@@ -86,6 +89,31 @@ const COMMANDS: &[Command] = &[
         updates::command,
     ),
     (
+        "api",
+        "--kubeconfig FILE --seconds N: ConfigMaps made, then read, as many as are answered",
+        api::command,
+    ),
+    (
+        "etcd",
+        "--address ADDRESS --seconds N: keys of etcd put, then read",
+        api::etcd,
+    ),
+    (
+        "certificate",
+        "--folder FOLDER: what etcd shows to its clients",
+        etcd::certificate,
+    ),
+    (
+        "list",
+        "--kubeconfig FILE --count N: a list of as many pods",
+        follow::list,
+    ),
+    (
+        "watchers",
+        "--kubeconfig FILE --count N --writes N --every-ms N: how late changes are told",
+        follow::watchers,
+    ),
+    (
         "metric",
         "NAME --kubeconfig FILE: the sum of a metric's values",
         metrics::command,
@@ -98,7 +126,7 @@ fn main() -> ExitCode {
     let Some((_, _, run)) = COMMANDS.iter().find(|(command, ..)| *command == name) else {
         eprintln!("usage: wkube-peers COMMAND");
         for (command, what, _) in COMMANDS {
-            eprintln!("  {command:<8} {what}");
+            eprintln!("  {command:<11} {what}");
         }
         return ExitCode::from(2);
     };

@@ -4,6 +4,7 @@
 //!
 //! Links nothing: what needs a crate is in the program `wkube-peers` (`xtask/peers`).
 
+mod api;
 mod figure;
 mod http;
 mod idle;
@@ -40,6 +41,7 @@ const BENCHES: &[Bench] = &[
     scale::BENCH,
     http::BENCH,
     net::BENCH,
+    api::BENCH,
     idle::BENCH,
 ];
 
