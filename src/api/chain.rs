@@ -67,7 +67,7 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
     let row = served_row(server, &context.info);
     server
         .metrics
-        .request(&context, row, response.status(), started.elapsed());
+        .request(&context, row.as_ref(), response.status(), started.elapsed());
     if !context.is_long_running() {
         return response;
     }
@@ -82,11 +82,12 @@ pub(crate) async fn run(server: &Arc<ApiServer>, request: Request<Body>) -> Resp
 }
 
 /// The row whose resource the path names: other paths share one line of the metrics.
-fn served_row<'a>(server: &'a ApiServer, info: &RequestInfo) -> Option<&'a DefRef> {
-    let scheme = &server.registry.scheme;
+fn served_row(server: &ApiServer, info: &RequestInfo) -> Option<DefRef> {
+    let scheme = server.registry.scheme();
     scheme
         .resource(&info.group, &info.version, &info.resource)
         .filter(|def| info.subresource.is_empty() || def.subresource(&info.subresource).is_some())
+        .cloned()
 }
 
 /// 3. a turn, 4. whether he may, 5. a deadline, 6. panics caught, 7. the verb.

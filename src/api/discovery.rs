@@ -29,7 +29,7 @@ pub(crate) fn paths(server: &ApiServer, context: &Context) -> Result<Response<Bo
     let accepted = codec::accept_json(context);
     let mut paths: Vec<String> = PATHS.iter().map(|&path| path.to_owned()).collect();
     paths.extend(["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()]);
-    for group in named_groups(&server.registry.scheme) {
+    for group in named_groups(&server.registry.scheme()) {
         paths.push(format!("/apis/{}", group.group));
         for version in &group.versions {
             paths.push(format!("/apis/{}/{version}", group.group));
@@ -42,7 +42,7 @@ pub(crate) fn paths(server: &ApiServer, context: &Context) -> Result<Response<Bo
 /// `/api`: the versions of the core group.
 pub(crate) fn core(server: &ApiServer, context: &Context) -> Result<Response<Body>, ApiError> {
     let (accepted, aggregated) = codec::accept_discovery(context)?;
-    let scheme = &server.registry.scheme;
+    let scheme = &server.registry.scheme();
     if let Some(version) = aggregated {
         let core = scheme.groups().into_iter().filter(|g| g.group.is_empty());
         return aggregated_list(context, &accepted, version, scheme, core.collect());
@@ -62,7 +62,7 @@ pub(crate) fn core(server: &ApiServer, context: &Context) -> Result<Response<Bod
 /// `/apis`: the other groups.
 pub(crate) fn groups(server: &ApiServer, context: &Context) -> Result<Response<Body>, ApiError> {
     let (accepted, aggregated) = codec::accept_discovery(context)?;
-    let scheme = &server.registry.scheme;
+    let scheme = &server.registry.scheme();
     let groups = named_groups(scheme);
     if let Some(version) = aggregated {
         return aggregated_list(context, &accepted, version, scheme, groups);
@@ -80,7 +80,7 @@ pub(crate) fn below(
     rest: &str,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
-    let scheme = &server.registry.scheme;
+    let scheme = &server.registry.scheme();
     let value = match (prefix, rest.split_once('/')) {
         ("api", None) => resource_list(scheme, "", rest)?,
         ("apis", None) => {
@@ -121,6 +121,13 @@ fn group_value(group: &GroupVersions) -> Value {
     })
 }
 
+/// Nothing new is made of a kind that is on its way out.
+fn row_verbs(row: &DefRef) -> Vec<&'static str> {
+    let makes = |verb: &&Verb| matches!(verb, Verb::Create | Verb::Patch | Verb::Update);
+    let told = row.verbs.iter().filter(|verb| !row.ending || !makes(verb));
+    told.map(|verb| verb.as_str()).collect()
+}
+
 fn verbs(list: &[Verb]) -> Vec<&'static str> {
     list.iter().map(|verb| verb.as_str()).collect()
 }
@@ -149,7 +156,7 @@ fn resource_value(row: &DefRef) -> Value {
         "singularName": row.singular,
         "namespaced": row.is_namespaced(),
         "kind": row.kind,
-        "verbs": verbs(&row.verbs),
+        "verbs": row_verbs(row),
     });
     if let Value::Object(map) = &mut value {
         if !row.short_names.is_empty() {
@@ -269,7 +276,7 @@ fn aggregated_resource(row: &DefRef) -> Value {
         "responseKind": response_kind(None),
         "scope": if row.is_namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": row.singular,
-        "verbs": verbs(&row.verbs),
+        "verbs": row_verbs(row),
     });
     if let Value::Object(map) = &mut value {
         for (name, list) in [

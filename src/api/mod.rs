@@ -12,6 +12,7 @@ mod chain;
 mod codec;
 mod compress;
 mod context;
+mod definitions;
 mod discovery;
 mod fairness;
 mod guard;
@@ -136,7 +137,7 @@ impl ApiServer {
         let metrics = metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store);
         let fairness = fairness::Fairness::new(
             &registry.cache,
-            &registry.scheme,
+            &registry.scheme(),
             &config.limits,
             &config.clock,
             metrics.all(),
@@ -159,6 +160,7 @@ impl ApiServer {
             ending: AtomicU8::new(0),
         });
         server.shutdown.spawn_until_stopped(fairness::keep(&server));
+        definitions::start(&server);
         Ok(server)
     }
 

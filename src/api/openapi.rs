@@ -5,14 +5,15 @@ use crate::api::context::Context;
 use crate::api::route::not_found;
 use crate::api::{ApiServer, Body, respond, version};
 use crate::meta::ApiError;
-use crate::resources::Scheme;
 use crate::resources::openapi::{v2, v2_proto, v3};
+use crate::resources::{DefRef, Scheme};
 use crate::stdx::Digest;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, IF_NONE_MATCH, LOCATION, VARY,
 };
 use http::{HeaderValue, Response, StatusCode};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -45,63 +46,100 @@ impl Document {
     }
 }
 
-/// All documents of the third version.
-struct Third {
-    index: Document,
-    /// By their path below `/openapi/v3/`.
-    documents: BTreeMap<String, Document>,
-}
-
-/// The documents that have been made.
+/// The documents that have been made. What custom kinds there are is part of where one is kept: who asks
+/// after a change gets another.
 #[derive(Clone, Default)]
 pub(crate) struct Documents {
-    second: Arc<OnceLock<Document>>,
-    second_proto: Arc<OnceLock<Document>>,
-    third: Arc<OnceLock<Third>>,
+    kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+}
+
+/// A document, and the stamp of the custom kinds that it tells of.
+struct Kept {
+    stamp: String,
+    document: Arc<OnceLock<Document>>,
 }
 
 impl Documents {
+    /// A document by its path, made now if what it tells of has changed.
+    fn keep(&self, path: &str, stamp: &str, make: impl FnOnce() -> Document) -> Document {
+        let slot = {
+            let mut kept = self.kept.lock();
+            let slot = kept.get(path).filter(|kept| kept.stamp == stamp);
+            match slot.map(|kept| kept.document.clone()) {
+                Some(slot) => slot,
+                None => {
+                    let new = Kept {
+                        stamp: stamp.to_owned(),
+                        document: Arc::default(),
+                    };
+                    let slot = new.document.clone();
+                    kept.insert(path.to_owned(), new);
+                    slot
+                }
+            }
+        };
+        // Making takes its time; others wait for this document alone.
+        slot.get_or_init(make).clone()
+    }
+
     fn second(&self, scheme: &Scheme) -> Document {
         let make = || Document::of(&v2::document(scheme, version::GIT_VERSION));
-        self.second.get_or_init(make).clone()
+        self.keep("v2", &stamp_of(scheme.iter()), make)
     }
 
     fn second_proto(&self, scheme: &Scheme) -> Document {
         let make = || {
-            Document::new(v2_proto::encode(&v2::document(
-                scheme,
-                version::GIT_VERSION,
-            )))
+            let document = v2::document(scheme, version::GIT_VERSION);
+            Document::new(v2_proto::encode(&document))
         };
-        self.second_proto.get_or_init(make).clone()
+        self.keep("v2 in protobuf", &stamp_of(scheme.iter()), make)
     }
 
+    /// A group version's document of version 3.
     fn third(&self, scheme: &Scheme, path: &str) -> Option<Document> {
-        let third = self.third.get_or_init(|| {
-            let documents: BTreeMap<String, Document> = v3::documents(scheme)
+        let all = v3::documents(scheme);
+        let (_, group, version) = all.into_iter().find(|(own, ..)| own == path)?;
+        let stamp = stamp_of(scheme.group_version(&group, &version).into_iter());
+        let make = || {
+            let document = v3::document(scheme, &group, &version, version::GIT_VERSION);
+            let mut document = Document::of(&document);
+            if let Some(hash) = hash_of(&stamp) {
+                document.hash = hash;
+            }
+            document
+        };
+        Some(self.keep(path, &stamp, make))
+    }
+
+    /// Where the documents of version 3 are. Those of custom kinds are not made for it.
+    fn index(&self, scheme: &Scheme) -> Document {
+        let make = || {
+            let hashes: BTreeMap<String, String> = v3::documents(scheme)
                 .into_iter()
                 .map(|(path, group, version)| {
-                    let served = version::GIT_VERSION;
-                    let document = v3::document(scheme, &group, &version, served);
-                    (path, Document::of(&document))
+                    let rows = scheme.group_version(&group, &version).into_iter();
+                    let known = hash_of(&stamp_of(rows));
+                    let made = || self.third(scheme, &path).map(|document| document.hash);
+                    let hash = known.or_else(made).unwrap_or_default();
+                    (path, hash)
                 })
                 .collect();
-            let hash_of = |path: &str| {
-                documents
-                    .get(path)
-                    .map(|d| d.hash.clone())
-                    .unwrap_or_default()
-            };
-            Third {
-                index: Document::of(&v3::index(scheme, hash_of)),
-                documents,
-            }
-        });
-        if path.is_empty() {
-            return Some(third.index.clone());
-        }
-        third.documents.get(path).cloned()
+            let hash_of = |path: &str| hashes.get(path).cloned().unwrap_or_default();
+            Document::of(&v3::index(scheme, hash_of))
+        };
+        self.keep("v3", &stamp_of(scheme.iter()), make)
     }
+}
+
+/// Changes with the custom kinds among some rows; empty if there are none.
+fn stamp_of<'a>(rows: impl Iterator<Item = &'a DefRef>) -> String {
+    let custom = rows.filter(|row| !row.stamp.is_empty());
+    custom.map(|row| format!("{},", row.stamp)).collect()
+}
+
+/// The hash by which the document of custom kinds is named.
+fn hash_of(stamp: &str) -> Option<String> {
+    (!stamp.is_empty()).then(|| Digest::of(stamp.as_bytes()).hex().to_uppercase())
 }
 
 /// Serves `/openapi/<document>`.
@@ -111,7 +149,7 @@ pub(crate) async fn serve(
     document: &str,
 ) -> Result<Response<Body>, ApiError> {
     let documents = server.openapi.clone();
-    let scheme = server.registry.scheme.clone();
+    let scheme = server.registry.scheme();
     let path = document.trim_end_matches('/').to_owned();
     let accept = context.headers.get(ACCEPT);
     let accept = accept
@@ -122,7 +160,7 @@ pub(crate) async fn serve(
     let making = tokio::task::spawn_blocking(move || match path.as_str() {
         "v2" if wants_proto => Some((documents.second_proto(&scheme), PROTO_ANSWER)),
         "v2" => Some((documents.second(&scheme), "application/json")),
-        "v3" => Some((documents.third(&scheme, "")?, "application/json")),
+        "v3" => Some((documents.index(&scheme), "application/json")),
         other => {
             let below = other.strip_prefix("v3/")?;
             Some((documents.third(&scheme, below)?, "application/json"))

@@ -34,7 +34,7 @@ pub(crate) struct Charge<'a> {
 impl Charge<'_> {
     /// Charges the difference, or refuses it.
     pub(crate) async fn make(&self) -> Result<(), ApiError> {
-        let Some(def) = self.quotas_def() else {
+        let Some(def) = &self.quotas_def() else {
             return Ok(());
         };
         let mut charged = BTreeSet::new();
@@ -91,7 +91,7 @@ impl Charge<'_> {
         let def = &self.target.def;
         let mut resource = def.group_resource();
         if let Some(conversion) = &def.conversion {
-            conversion.stored.0.clone_into(&mut resource.group);
+            resource.group = conversion.stored.0.to_string();
         }
         resource
     }
@@ -115,15 +115,15 @@ impl Charge<'_> {
     }
 
     /// The row of quotas, if the object is one that quotas can count.
-    fn quotas_def(&self) -> Option<&DefRef> {
+    fn quotas_def(&self) -> Option<DefRef> {
         let def = &self.target.def;
         let counted = def.is_namespaced() && !def.storage_prefix.is_empty();
         // There are many, and Kubernetes does not count them either.
         if !counted || def.plural == "events" {
             return None;
         }
-        let scheme = &self.server.registry.scheme;
-        scheme.resource("", "v1", "resourcequotas")
+        let scheme = self.server.registry.scheme();
+        scheme.resource("", "v1", "resourcequotas").cloned()
     }
 
     fn quotas(&self, def: &DefRef) -> Result<Vec<(Object, u64)>, ApiError> {

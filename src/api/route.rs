@@ -45,7 +45,7 @@ async fn resource(
     if info.resource.is_empty() {
         return Err(not_found());
     }
-    let scheme = &server.registry.scheme;
+    let scheme = server.registry.scheme();
     let found = scheme.resource(&info.group, &info.version, &info.resource);
     let def = found.ok_or_else(not_found)?;
     if let Some(text) = def.deprecation_warning() {
@@ -132,7 +132,16 @@ async fn part(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let found = target.def.subresource(&target.subresource);
-    let subresource = found.ok_or_else(not_found)?;
+    let subresource = match found {
+        Some(subresource) => subresource,
+        None if target.def.schema.is_typed() => return Err(not_found()),
+        None => {
+            return Err(ApiError::not_found(
+                &target.def.group_resource(),
+                &target.name,
+            ));
+        }
+    };
     let verb = context.info.verb.as_str();
     let allowed = subresource.verbs.iter().any(|own| own.as_str() == verb);
     if !allowed {

@@ -74,26 +74,3 @@ pub fn age(object: &Object, now: Timestamp) -> Value {
     let created = object.str_at(&["metadata", "creationTimestamp"]);
     json!(time::age(created, now))
 }
-
-/// The cells of a custom resource: the name, then each column's JSON path.
-pub fn by_paths(columns: &[Column], object: &Object, now: Timestamp) -> Vec<Value> {
-    columns
-        .iter()
-        .map(
-            |column| match (column.json_path.as_ref(), column.format.as_ref()) {
-                ("", "name") => json!(object.name()),
-                ("", _) => age(object, now),
-                (path, _) => by_path(column, path, object, now),
-            },
-        )
-        .collect()
-}
-
-fn by_path(column: &Column, path: &str, object: &Object, now: Timestamp) -> Value {
-    let parts: Vec<&str> = path.trim_start_matches('.').split('.').collect();
-    match object.get(&parts) {
-        None => Value::Null,
-        Some(Value::String(time)) if column.kind == "date" => json!(time::age(time, now)),
-        Some(value) => value.clone(),
-    }
-}

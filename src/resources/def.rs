@@ -4,12 +4,14 @@
 //! a row is served.
 
 use crate::meta::{GroupResource, GroupVersionKind, GroupVersionResource, Object};
+use crate::resources::autoscaling::scale::ScalePaths;
 use crate::resources::columns;
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::Strategy;
+use crate::resources::strategy::{Behaviour, Strategy};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A string that is static for built-in kinds and owned for custom ones.
 pub type Text = Cow<'static, str>;
@@ -146,8 +148,6 @@ pub struct Column {
     pub description: Text,
     /// 0 is always shown, above it only by `-o wide`.
     pub priority: i32,
-    /// JSON path of the cell in the object, for custom resources; empty where `Cells::Row` is used.
-    pub json_path: Text,
 }
 
 impl Column {
@@ -159,7 +159,6 @@ impl Column {
             format: text(""),
             description: text(description),
             priority: 0,
-            json_path: text(""),
         }
     }
 
@@ -206,18 +205,17 @@ impl Column {
             format: text(""),
             description: text(description),
             priority: 1,
-            json_path: text(""),
         }
     }
 }
 
 /// How the cells of a Table row are computed: one cell a column, in the columns' order.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Cells {
     /// By a function of the object and the time it is now.
     Row(fn(&Object, Timestamp) -> Vec<Value>),
-    /// By each column's JSON path, as for custom resources.
-    Paths,
+    /// By what was made of a custom resource's columns.
+    Made(Arc<dyn Fn(&Object, Timestamp) -> Vec<Value> + Send + Sync>),
 }
 
 /// How the value of a selectable field is found.
@@ -272,15 +270,65 @@ impl SelectableField {
     }
 }
 
+/// Changes an object from one form to another.
+#[derive(Clone)]
+pub enum Convert {
+    /// Of a built-in kind.
+    Fn(fn(&mut Object)),
+    /// Of a custom kind.
+    Made(Arc<dyn Fn(&mut Object) + Send + Sync>),
+}
+
 /// Translation between the form a row serves and the form that is stored.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Conversion {
     /// Group and version of the row that owns the stored form.
-    pub stored: (&'static str, &'static str),
+    pub stored: (Text, Text),
+    to_stored: Convert,
+    from_stored: Convert,
+}
+
+impl Conversion {
+    /// Of a built-in kind.
+    pub const fn between(
+        stored: (&'static str, &'static str),
+        to_stored: fn(&mut Object),
+        from_stored: fn(&mut Object),
+    ) -> Self {
+        Self {
+            stored: (text(stored.0), text(stored.1)),
+            to_stored: Convert::Fn(to_stored),
+            from_stored: Convert::Fn(from_stored),
+        }
+    }
+
+    /// Of a custom kind.
+    pub fn made(stored: (Text, Text), to_stored: Convert, from_stored: Convert) -> Self {
+        Self {
+            stored,
+            to_stored,
+            from_stored,
+        }
+    }
+
     /// From the served form to the stored one, `apiVersion` included.
-    pub to_stored: fn(&mut Object),
+    pub fn to_stored(&self, object: &mut Object) {
+        self.to_stored.run(object);
+    }
+
     /// From the stored form to the served one, `apiVersion` included.
-    pub from_stored: fn(&mut Object),
+    pub fn from_stored(&self, object: &mut Object) {
+        self.from_stored.run(object);
+    }
+}
+
+impl Convert {
+    fn run(&self, object: &mut Object) {
+        match self {
+            Self::Fn(convert) => convert(object),
+            Self::Made(convert) => convert(object),
+        }
+    }
 }
 
 /// That a version of a kind is on its way out, in the versions of Kubernetes.
@@ -292,6 +340,8 @@ pub struct Deprecation {
     pub removed: Option<Text>,
     /// API version and kind that take its place.
     pub replacement: Option<(Text, Text)>,
+    /// What is told in place of a sentence made of the others, for custom kinds.
+    pub message: Option<Text>,
 }
 
 impl Deprecation {
@@ -301,6 +351,7 @@ impl Deprecation {
             since: text(since),
             removed: None,
             replacement: Some((text(replacement.0), text(replacement.1))),
+            message: None,
         }
     }
 
@@ -313,6 +364,7 @@ impl Deprecation {
             since: text(since),
             removed: Some(text(removed)),
             replacement: Some((text(replacement.0), text(replacement.1))),
+            message: None,
         }
     }
 }
@@ -360,7 +412,13 @@ pub struct ResourceDef {
     /// Shape, descriptions, merge facts and defaults; made at first use.
     pub schema: SchemaSource,
     /// Behaviour.
-    pub strategy: &'static dyn Strategy,
+    pub strategy: Behaviour,
+    /// Where a custom kind keeps the numbers of its `scale`; built-in kinds keep them in one place.
+    pub scale: Option<Arc<ScalePaths>>,
+    /// Whether the kind itself is on its way out: nothing new may be made of it.
+    pub ending: bool,
+    /// Changes with everything that documents tell of a custom kind; empty for a built-in one.
+    pub stamp: Text,
     /// May lose the last second in a crash (Leases and Events).
     pub relaxed_durability: bool,
 }
@@ -395,7 +453,10 @@ impl ResourceDef {
             deprecated: None,
             example: text("{}"),
             schema,
-            strategy,
+            strategy: Behaviour::Static(strategy),
+            scale: None,
+            ending: false,
+            stamp: text(""),
             relaxed_durability: false,
         }
     }
@@ -437,7 +498,7 @@ impl ResourceDef {
         row: fn(&Object, Timestamp) -> Vec<Value>,
     ) -> Self {
         set(&mut self.columns, Cow::Borrowed(columns));
-        self.cells = Cells::Row(row);
+        set(&mut self.cells, Cells::Row(row));
         self
     }
 
@@ -455,7 +516,7 @@ impl ResourceDef {
 
     /// Served in another form than it is stored.
     pub const fn conversion(mut self, conversion: Conversion) -> Self {
-        self.conversion = Some(conversion);
+        set(&mut self.conversion, Some(conversion));
         self
     }
 
@@ -519,6 +580,9 @@ impl ResourceDef {
     /// Kubernetes: apiserver `endpoints/deprecation` WarningMessage.
     pub fn deprecation_warning(&self) -> Option<String> {
         let deprecation = self.deprecated.as_ref()?;
+        if let Some(message) = &deprecation.message {
+            return Some(message.to_string());
+        }
         let (version, kind, since) = (self.api_version(), &self.kind, &deprecation.since);
         let mut text = format!("{version} {kind} is deprecated in v{since}+");
         if let Some(removed) = &deprecation.removed {
@@ -562,9 +626,9 @@ impl ResourceDef {
 
     /// The cells of an object's Table row.
     pub fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
-        match self.cells {
+        match &self.cells {
             Cells::Row(row) => row(object, now),
-            Cells::Paths => columns::by_paths(&self.columns, object, now),
+            Cells::Made(row) => row(object, now),
         }
     }
 }

@@ -37,13 +37,13 @@ pub mod validate;
 pub mod wire;
 
 pub use def::{
-    Cells, Column, Conversion, Deprecation, FieldValue, List, ResourceDef, Scope, SelectableField,
-    Subresource, Text, Verb, text,
+    Cells, Column, Conversion, Convert, Deprecation, FieldValue, List, ResourceDef, Scope,
+    SelectableField, Subresource, Text, Verb, text,
 };
 pub use lifecycle::DecodedObject;
 pub use schema::{Schema, SchemaSource};
 pub use scheme::{DefRef, GroupVersions, Scheme};
-pub use strategy::{Part, Plain, Strategy};
+pub use strategy::{Behaviour, Part, Plain, Strategy};
 
 /// The table, in discovery's order.
 pub static BUILTINS: &[&ResourceDef] = &[
@@ -127,5 +127,5 @@ pub fn stored_group(api_version: &str, kind: &str) -> Option<&'static str> {
     let row = BUILTINS
         .iter()
         .find(|row| row.kind == kind && row.api_version() == api_version)?;
-    Some(row.conversion.as_ref()?.stored.0)
+    Some(&row.conversion.as_ref()?.stored.0)
 }

@@ -3,7 +3,9 @@
 
 use crate::meta::{GroupVersionKind, GroupVersionResource};
 use crate::resources::BUILTINS;
+use crate::resources::apiextensions::rows::rank;
 use crate::resources::def::ResourceDef;
+use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -69,18 +71,37 @@ impl Scheme {
         self.rows.iter()
     }
 
-    /// Adds a custom kind, or replaces it.
-    pub fn insert(&mut self, def: Arc<ResourceDef>) {
-        self.remove(&def.gvr());
-        self.rows.push(DefRef::Custom(def));
-    }
-
-    /// Removes a custom kind. Built-in kinds stay.
-    pub fn remove(&mut self, gvr: &GroupVersionResource) {
+    /// Puts the versions of a custom kind in the place of those it had; none takes it out. `name` is
+    /// that of its definition, under which its objects are stored. Built-in kinds stay.
+    pub fn define(&mut self, name: &str, versions: Vec<ResourceDef>) {
         self.rows.retain(|row| match row {
             DefRef::Builtin(_) => true,
-            DefRef::Custom(def) => def.gvr() != *gvr,
+            DefRef::Custom(def) => def.storage_prefix != name,
         });
+        let rows = versions.into_iter().map(Arc::new).map(DefRef::Custom);
+        self.rows.extend(rows);
+        // Groups by name, the best version first. Sorting is stable, so built-in kinds stay in front.
+        let order = |row: &DefRef| match row {
+            DefRef::Builtin(_) => None,
+            DefRef::Custom(def) => Some((
+                def.group.clone(),
+                Reverse(rank(&def.version)),
+                def.plural.clone(),
+            )),
+        };
+        self.rows.sort_by_cached_key(order);
+    }
+
+    /// The built-in kinds alone.
+    #[must_use]
+    pub fn without_custom(&self) -> Self {
+        let rows = self.rows.iter();
+        Self {
+            rows: rows
+                .filter(|row| matches!(row, DefRef::Builtin(_)))
+                .cloned()
+                .collect(),
+        }
     }
 
     /// The row of a resource as it stands in a URL.
@@ -109,7 +130,7 @@ impl Scheme {
 
     /// The row that owns the stored form of what `row` serves: itself, unless it converts.
     pub fn stored<'a>(&'a self, row: &'a DefRef) -> &'a DefRef {
-        let stored = row.conversion.as_ref().map(|conversion| conversion.stored);
+        let stored = row.conversion.as_ref().map(|conversion| &conversion.stored);
         stored
             .and_then(|(group, version)| self.resource(group, version, &row.plural))
             .unwrap_or(row)

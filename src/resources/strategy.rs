@@ -5,7 +5,10 @@
 //! Kubernetes: apiserver `registry/rest` create and update strategies.
 
 use crate::meta::{FieldError, Object, names};
+use jiff::Timestamp;
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// Which part of an object an update writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,6 +124,9 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Marks an object that is being deleted for the first time, before it is known what holds it.
+    fn prepare_for_delete(&self, _object: &mut Object, _now: Timestamp) {}
+
     /// Whether a PUT of an object that does not exist creates it.
     fn allows_create_on_update(&self) -> bool {
         false
@@ -129,6 +135,26 @@ pub trait Strategy: Send + Sync + 'static {
     /// Whether an update without a resourceVersion is allowed.
     fn allows_unconditional_update(&self) -> bool {
         true
+    }
+}
+
+/// Where a row's behaviour is: in its own file for a built-in kind, made at run time for a custom one.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// Of a built-in kind.
+    Static(&'static dyn Strategy),
+    /// Of a custom kind.
+    Made(Arc<dyn Strategy>),
+}
+
+impl Deref for Behaviour {
+    type Target = dyn Strategy;
+
+    fn deref(&self) -> &(dyn Strategy + 'static) {
+        match self {
+            Self::Static(strategy) => *strategy,
+            Self::Made(strategy) => &**strategy,
+        }
     }
 }
 

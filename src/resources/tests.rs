@@ -388,16 +388,16 @@ fn event_forms_convert_without_loss() {
     body["kind"] = json!("Event");
     body["note"] = json!("n");
     let event = def.decode(body).unwrap().object;
-    let conversion = def.conversion.unwrap();
+    let conversion = def.conversion.clone().unwrap();
     let mut stored = event.clone();
-    (conversion.to_stored)(&mut stored);
+    conversion.to_stored(&mut stored);
     assert_eq!(stored.str_at(&["message"]), "n");
     assert_eq!(stored.str_at(&["involvedObject", "name"]), "p");
     let core = core::event::DEF
         .decode(stored.clone().into_value())
         .unwrap();
     assert!(core.unknown_fields.is_empty(), "{:?}", core.unknown_fields);
-    (conversion.from_stored)(&mut stored);
+    conversion.from_stored(&mut stored);
     assert_eq!(stored, event);
 }
 
@@ -426,9 +426,9 @@ fn retired_ingresses_are_views_of_the_stored_one() {
         def.default(&mut ingress);
         def.prepare_for_create(&mut ingress);
         assert_eq!(def.validate(&ingress), []);
-        let conversion = def.conversion.unwrap();
+        let conversion = def.conversion.clone().unwrap();
         let mut stored = ingress.clone();
-        (conversion.to_stored)(&mut stored);
+        conversion.to_stored(&mut stored);
         let spec = stored.get(&["spec"]).unwrap();
         assert_eq!(spec["defaultBackend"]["resource"]["kind"], "Bucket");
         let paths = &spec["rules"][0]["http"]["paths"];
@@ -449,7 +449,7 @@ fn retired_ingresses_are_views_of_the_stored_one() {
             again.unknown_fields
         );
         assert_eq!(owner.validate(&again.object), []);
-        (conversion.from_stored)(&mut stored);
+        conversion.from_stored(&mut stored);
         assert_eq!(stored, ingress);
         assert_eq!(
             stored_group(&def.api_version(), "Ingress"),

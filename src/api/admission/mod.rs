@@ -59,7 +59,8 @@ impl Request<'_> {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Object>, ApiError> {
-        let Some(def) = self.registry.scheme.resource(group, "v1", resource) else {
+        let scheme = self.registry.scheme();
+        let Some(def) = scheme.resource(group, "v1", resource) else {
             return Ok(None);
         };
         let found = self.registry.find(def, namespace, name)?;
@@ -73,7 +74,8 @@ impl Request<'_> {
         resource: &str,
         namespace: Option<&str>,
     ) -> Result<Vec<Object>, ApiError> {
-        let Some(def) = self.registry.scheme.resource(group, "v1", resource) else {
+        let scheme = self.registry.scheme();
+        let Some(def) = scheme.resource(group, "v1", resource) else {
             return Ok(Vec::new());
         };
         let snapshot = self.registry.cache.snapshot(&*self.registry.kind(def)?);

@@ -50,7 +50,8 @@ impl Plugin for NamespaceLifecycle {
 
 fn check(request: &Request<'_>, object: &Object) -> Result<(), ApiError> {
     let name = &request.target.namespace;
-    let Some(def) = request.registry.scheme.resource("", "v1", "namespaces") else {
+    let scheme = request.registry.scheme();
+    let Some(def) = scheme.resource("", "v1", "namespaces") else {
         return Ok(());
     };
     let namespace = request.registry.find_cached(def, "", name)?;

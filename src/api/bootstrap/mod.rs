@@ -72,17 +72,18 @@ fn write<'a>(
     clock: &Clock,
     mut wanted: Object,
 ) -> Option<impl Future<Output = Result<Cached, WriteError>> + use<'a>> {
-    let def = registry
-        .scheme
-        .by_api_version(wanted.api_version(), wanted.kind())?;
+    let scheme = registry.scheme();
+    let def = scheme
+        .by_api_version(wanted.api_version(), wanted.kind())?
+        .clone();
     let found = registry
-        .find_cached(def, wanted.namespace(), wanted.name())
+        .find_cached(&def, wanted.namespace(), wanted.name())
         .ok()?;
     def.strategy.default(&mut wanted);
     let (object, revision) = match found {
         None => {
             let status = wanted.get(&["status"]).cloned();
-            rules::begin_create(def, &mut wanted, clock);
+            rules::begin_create(&def, &mut wanted, clock);
             if let Some(status) = status {
                 wanted.set(&["status"], status);
             }
@@ -98,15 +99,15 @@ fn write<'a>(
             policy::Reconciled::Changed(object) => (object, Some(cached.revision)),
             // What a binding gives cannot be changed: it is another binding from now on.
             policy::Reconciled::Anew => {
-                rules::begin_create(def, &mut wanted, clock);
+                rules::begin_create(&def, &mut wanted, clock);
                 (wanted, Some(cached.revision))
             }
         },
     };
     Some(async move {
         match revision {
-            None => registry.insert(def, &object).await,
-            Some(revision) => registry.replace(def, &object, revision).await,
+            None => registry.insert(&def, &object).await,
+            Some(revision) => registry.replace(&def, &object, revision).await,
         }
     })
 }

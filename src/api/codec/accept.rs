@@ -155,7 +155,7 @@ fn clause(text: &str) -> Clause<'_> {
 }
 
 /// Whether what a request asks for has this form: custom resources do not.
-fn has_protobuf(context: &Context) -> bool {
+pub(super) fn has_protobuf(context: &Context) -> bool {
     let info = &context.info;
     !info.is_resource || wire::table().has_group(&info.api_version())
 }
@@ -183,9 +183,13 @@ pub(crate) fn accept(context: &Context) -> Result<Accepted, ApiError> {
         .iter()
         .find_map(|clause| {
             let (format, shape) = (clause.format()?, clause.shape()?);
-            // A Table has no protobuf form.
+            // A Table has no protobuf form, metadata has one whatever it is of.
             let written = format != Format::Protobuf
-                || (!matches!(shape, Shape::Table(_)) && has_protobuf(context));
+                || match shape {
+                    Shape::Object => has_protobuf(context),
+                    Shape::Partial(_) => true,
+                    Shape::Table(_) => false,
+                };
             written.then(|| Accepted {
                 format,
                 shape,

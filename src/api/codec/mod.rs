@@ -34,7 +34,7 @@ pub(crate) fn decode(context: &Context, body: &[u8]) -> Result<Strict, ApiError>
     match content_type(&context.headers).as_str() {
         "application/json" => parse_json(body).map_err(|error| unreadable(body, &error)),
         "application/yaml" | "text/yaml" => decode_yaml(body),
-        protobuf::MEDIA_TYPE => Ok(Strict {
+        protobuf::MEDIA_TYPE if accept::has_protobuf(context) => Ok(Strict {
             value: wire::table()
                 .decode(body)
                 .map_err(|error| ApiError::bad_request(error.to_string()))?,

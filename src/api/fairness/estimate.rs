@@ -28,7 +28,7 @@ pub(crate) fn list_seats(server: &ApiServer, context: &Context) -> u32 {
     if !lists || !info.name.is_empty() {
         return 1;
     }
-    let scheme = &server.registry.scheme;
+    let scheme = &server.registry.scheme();
     let def = scheme.resource(&info.group, &info.version, &info.resource);
     let kind = def.and_then(|def| server.registry.kind(def).ok());
     let Some(kind) = kind else { return 1 };

@@ -59,7 +59,8 @@ async fn settled(server: &Weak<ApiServer>) -> bool {
 
 fn watch(server: &ApiServer) -> Option<[Arc<Watcher>; 2]> {
     let open = |plural: &str| {
-        let def = server.registry.scheme.resource(GROUP, "v1", plural)?;
+        let scheme = server.registry.scheme();
+        let def = scheme.resource(GROUP, "v1", plural)?;
         let kind = server.registry.kind(def).ok()?;
         let watched = server
             .registry
@@ -84,7 +85,7 @@ fn drained(watcher: &Watcher) -> bool {
 /// Puts all in order, once. What somebody else has written meanwhile wakes the keeper again.
 async fn settle(server: &ApiServer) -> Result<(), ApiError> {
     for wanted in mandatory::objects(&server.clock) {
-        let scheme = &server.registry.scheme;
+        let scheme = &server.registry.scheme();
         let Some(def) = scheme.by_api_version(wanted.api_version(), wanted.kind()) else {
             continue;
         };
@@ -146,7 +147,7 @@ pub(crate) fn corrected(wanted: &Object, found: &Object) -> Option<Object> {
 
 async fn statuses(server: &ApiServer) -> Result<(), ApiError> {
     let registry = &server.registry;
-    let def = |plural: &str| registry.scheme.resource(GROUP, "v1", plural).cloned();
+    let def = |plural: &str| registry.scheme().resource(GROUP, "v1", plural).cloned();
     let (Some(schemas), Some(levels)) = (def("flowschemas"), def("prioritylevelconfigurations"))
     else {
         return Ok(());

@@ -5,12 +5,19 @@
 use super::changes::{Change, Changes, Objects, TooOld};
 use super::encoded::{Cached, Encoded, Filter};
 use super::watchers::{EventKind, Seen, Watcher, Watchers, see};
-use crate::resources::{DefRef, Scheme};
+use crate::meta::Object;
+use crate::resources::apiextensions::{custom_resource_definition, rows};
+use crate::resources::{DefRef, ResourceDef, Scheme};
 use crate::store::{Event, KeyValue, Sink, Store, StoreError, Watch};
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What brings custom kinds.
+static DEFINITIONS: &ResourceDef = &custom_resource_definition::DEF;
 
 /// Where all objects are in the store.
 pub(crate) const PREFIX: &str = "/registry/";
@@ -22,12 +29,22 @@ pub(crate) struct ResourceCache {
     state: RwLock<State>,
 }
 
+/// A kind that a definition brings, as it was when it last changed.
+struct Brought {
+    /// Changes with everything that makes its objects look different.
+    form: Value,
+    /// Whether its objects are served.
+    served: bool,
+}
+
 struct State {
     objects: Objects,
     changes: Changes,
     watchers: Watchers,
     /// The last change of this kind.
     revision: u64,
+    /// Another cache is in its place, or none: nothing will change here any more.
+    closed: bool,
 }
 
 /// A kind's objects at one revision.
@@ -49,21 +66,37 @@ pub(crate) enum WatchFrom {
 /// The caches of all kinds.
 pub(crate) struct Cache {
     kinds: RwLock<HashMap<String, Arc<ResourceCache>>>,
+    /// What is served. It changes as a whole, while the store commits a definition; who reads it
+    /// keeps what it was.
+    scheme: RwLock<Arc<Scheme>>,
+    brought: Mutex<HashMap<String, Brought>>,
     revision: AtomicU64,
     watch: Mutex<Option<Watch>>,
 }
 
 impl Cache {
     /// Reads everything from the store and follows it from there.
-    pub(crate) async fn open(store: &dyn Store, scheme: &Scheme) -> Result<Arc<Self>, StoreError> {
+    pub(crate) async fn open(
+        store: &dyn Store,
+        scheme: Arc<Scheme>,
+    ) -> Result<Arc<Self>, StoreError> {
         let range = store.range(PREFIX, None, 0).await?;
         let cache = Arc::new(Self {
             kinds: RwLock::default(),
+            scheme: RwLock::new(scheme.clone()),
+            brought: Mutex::default(),
             revision: AtomicU64::new(range.revision),
             watch: Mutex::new(None),
         });
         for def in scheme.iter() {
             cache.add(scheme.stored(def));
+        }
+        // Kinds first, then what is of them.
+        let definitions = format!("{PREFIX}{}/", DEFINITIONS.storage_prefix);
+        for item in &range.items {
+            if let Some(name) = item.key.strip_prefix(&definitions) {
+                cache.define(name, Some(&item.value), range.revision);
+            }
         }
         for item in &range.items {
             cache.load(item)?;
@@ -82,17 +115,78 @@ impl Cache {
         self.kinds
             .write()
             .entry(def.storage_prefix.to_string())
-            .or_insert_with(|| {
-                Arc::new(ResourceCache {
-                    def: def.clone(),
-                    state: RwLock::new(State {
-                        objects: Objects::new(),
-                        changes: Changes::new(revision),
-                        watchers: Watchers::default(),
-                        revision,
-                    }),
-                })
-            });
+            .or_insert_with(|| ResourceCache::new(def.clone(), Objects::new(), revision));
+    }
+
+    /// What is served now.
+    pub(crate) fn scheme(&self) -> Arc<Scheme> {
+        self.scheme.read().clone()
+    }
+
+    /// Follows a definition: what it brings is served from here on, in its new form, or not any more.
+    /// Watches of a form that is no longer served are ended.
+    fn define(&self, name: &str, stored: Option<&Bytes>, revision: u64) {
+        let read = |stored: &Bytes| {
+            let value = serde_json::from_slice(stored).ok()?;
+            rows::rows(&Object::from_value(value)?, stored)
+        };
+        let defined = stored.and_then(read);
+        let mut brought = self.brought.lock();
+        let Some(defined) = defined else {
+            brought.remove(name);
+            self.publish(name, Vec::new());
+            let old = self.kinds.read().get(name).cloned();
+            if let Some(old) = old {
+                // What a client has kept from being cleaned up is there when the kind comes again.
+                self.replace_kind(name, old.def.clone(), revision);
+            }
+            return;
+        };
+        let served = !defined.served.is_empty();
+        let before = brought.insert(
+            name.to_owned(),
+            Brought {
+                form: defined.form.clone(),
+                served,
+            },
+        );
+        let same = before.as_ref().is_some_and(|b| b.form == defined.form);
+        if !same {
+            let def = DefRef::Custom(Arc::new(defined.stored));
+            self.replace_kind(name, def, revision);
+        }
+        if served || before.is_some_and(|before| before.served) {
+            self.publish(name, defined.served);
+        }
+    }
+
+    fn publish(&self, name: &str, versions: Vec<ResourceDef>) {
+        let mut scheme = Scheme::clone(&self.scheme.read());
+        scheme.define(name, versions);
+        *self.scheme.write() = Arc::new(scheme);
+    }
+
+    /// Puts a cache in the place of one whose objects are read in another way from now on.
+    fn replace_kind(&self, name: &str, def: DefRef, revision: u64) {
+        let old = self.kinds.read().get(name).cloned();
+        let mut objects = Objects::new();
+        if let Some(old) = &old {
+            for (key, cached) in &old.state.read().objects {
+                // What was read once can be read again.
+                if let Ok(encoded) = Encoded::read(cached.encoded.bytes().clone(), &def) {
+                    let cached = Cached {
+                        revision: cached.revision,
+                        encoded: Arc::new(encoded),
+                    };
+                    objects.insert(key.clone(), cached);
+                }
+            }
+        }
+        let kind = ResourceCache::new(def, objects, revision);
+        self.kinds.write().insert(name.to_owned(), kind);
+        if let Some(old) = old {
+            old.close();
+        }
     }
 
     fn load(&self, item: &KeyValue) -> Result<(), StoreError> {
@@ -168,6 +262,9 @@ impl Cache {
             }
         }
         state.watchers.add(&watcher);
+        if state.closed {
+            watcher.cut_off();
+        }
         Ok((watcher, revision))
     }
 
@@ -197,6 +294,26 @@ impl Cache {
 }
 
 impl ResourceCache {
+    fn new(def: DefRef, objects: Objects, revision: u64) -> Arc<Self> {
+        Arc::new(Self {
+            def,
+            state: RwLock::new(State {
+                objects,
+                changes: Changes::new(revision),
+                watchers: Watchers::default(),
+                revision,
+                closed: false,
+            }),
+        })
+    }
+
+    /// Ends its watches: nothing will change here any more.
+    fn close(&self) {
+        let mut state = self.state.write();
+        state.closed = true;
+        state.watchers.cut_off();
+    }
+
     /// One object now.
     pub(crate) fn get(&self, key: &str) -> Option<Cached> {
         self.state.read().objects.get(key).cloned()
@@ -278,6 +395,15 @@ pub(crate) fn matching<'a>(
 impl Sink for Cache {
     fn deliver(&self, events: &[Event]) {
         for event in events {
+            let definitions = event.key.strip_prefix(PREFIX);
+            let definition = definitions.and_then(|key| key.split_once('/'));
+            if let Some((prefix, name)) = definition
+                && prefix == DEFINITIONS.storage_prefix
+            {
+                // Before anyone is told of it.
+                let now = event.current.as_ref().map(|now| &now.value);
+                self.define(name, now, event.revision);
+            }
             if let Some((kind, key)) = self.locate(&event.key) {
                 kind.apply(event, key);
             }

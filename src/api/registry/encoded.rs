@@ -323,10 +323,17 @@ fn field_index(def: &ResourceDef, stored: &ResourceDef, label: &str) -> Option<u
     let Some(conversion) = &def.conversion else {
         return Some(at);
     };
+    let same = stored
+        .selectable_fields
+        .iter()
+        .position(|f| f.label == label);
+    if same.is_some() {
+        return same;
+    }
     let path: Vec<&str> = label.split('.').collect();
     let mut probe = Object::default();
     probe.set(&path, Value::String(MARK.to_owned()));
-    (conversion.to_stored)(&mut probe);
+    conversion.to_stored(&mut probe);
     stored
         .selectable_fields
         .iter()

@@ -20,11 +20,10 @@ use std::sync::Arc;
 /// Bytes of one stored object. Kubernetes: etcd's `--max-request-bytes`, 1.5 MiB.
 const OBJECT_BYTES_MAX: usize = 3 << 19;
 
-/// The store, the cache over it, and the rows.
+/// The store, and the cache over it, which knows the rows.
 pub(crate) struct Registry {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Arc<Cache>,
-    pub(crate) scheme: Arc<Scheme>,
 }
 
 /// Why a write was not done.
@@ -47,12 +46,13 @@ impl Registry {
         store: Arc<dyn Store>,
         scheme: Arc<Scheme>,
     ) -> Result<Self, StoreError> {
-        let cache = Cache::open(&*store, &scheme).await?;
-        Ok(Self {
-            store,
-            cache,
-            scheme,
-        })
+        let cache = Cache::open(&*store, scheme).await?;
+        Ok(Self { store, cache })
+    }
+
+    /// What is served now; it may change while a request runs, which keeps what it has.
+    pub(crate) fn scheme(&self) -> Arc<Scheme> {
+        self.cache.scheme()
     }
 
     /// The cache of what a row serves.
@@ -147,7 +147,7 @@ impl Registry {
         let kind = self.kind(def)?;
         let mut stored = object.cloned().unwrap_or_default();
         if let Some(conversion) = &def.conversion {
-            (conversion.to_stored)(&mut stored);
+            conversion.to_stored(&mut stored);
         }
         let encoded = Encoded::of(&stored, &kind.def).map_err(ApiError::internal)?;
         if encoded.bytes().len() > OBJECT_BYTES_MAX && !fits(&stored) {
@@ -193,7 +193,7 @@ fn durability(def: &ResourceDef) -> Durability {
 pub(crate) fn served(def: &ResourceDef, cached: &Cached) -> Result<Object, ApiError> {
     let mut object = cached.object().map_err(ApiError::internal)?;
     if let Some(conversion) = &def.conversion {
-        (conversion.from_stored)(&mut object);
+        conversion.from_stored(&mut object);
     }
     Ok(object)
 }

@@ -137,7 +137,7 @@ impl Watcher {
     }
 
     /// Ends the stream after what is queued.
-    fn cut_off(&self) {
+    pub(crate) fn cut_off(&self) {
         self.queue.lock().cut_off = true;
         self.notify.notify_one();
     }

@@ -39,7 +39,8 @@ pub(super) async fn bind(
     }
     check(&binding, name)?;
     let registry = &server.registry;
-    let found = registry.scheme.resource("", "v1", "pods");
+    let scheme = registry.scheme();
+    let found = scheme.resource("", "v1", "pods");
     let def = found.ok_or_else(|| ApiError::internal("pods are not served"))?;
     for _ in 0..BIND_TRIES {
         let (mut pod, revision) = registry.get(def, &target.namespace, name)?;

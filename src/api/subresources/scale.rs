@@ -14,6 +14,7 @@ use crate::meta::{ApiError, Object};
 use crate::resources::Part;
 use crate::resources::autoscaling::scale;
 use http::{Request, Response, StatusCode};
+use serde_json::Value;
 
 /// Serves a get, update or patch of a scale.
 pub(super) async fn serve(
@@ -28,7 +29,14 @@ pub(super) async fn serve(
             let (object, _) = server
                 .registry
                 .get(&target.def, &target.namespace, &target.name)?;
-            scale::of(&object)
+            if let Some(paths) = &target.def.scale
+                && !paths.is_set(&object)
+            {
+                let path = paths.wanted_path();
+                let text = format!("the spec replicas field {path:?} does not exist");
+                return Err(ApiError::internal(text));
+            }
+            scale::of(&object, target.def.scale.as_deref())
         }
         "update" => update(server, context, target, request).await?,
         "patch" => patch(server, context, target, request).await?,
@@ -49,7 +57,7 @@ async fn update(
     let wanted = checked(context, target, strict, &options)?;
     write(server, context, target, &options, |old| {
         let mut new = old.clone();
-        scale::take(&mut new, &wanted);
+        scale::take(&mut new, &wanted, target.def.scale.as_deref());
         Ok(new)
     })
     .await
@@ -61,15 +69,16 @@ async fn patch(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Object, ApiError> {
-    let (patch, options) = Patch::of(server, context, request).await?;
+    let (patch, options) = Patch::of(server, context, &target.def, request).await?;
     if let Some(config) = patch.applied() {
         return apply(server, context, target, &options, config).await;
     }
     write(server, context, target, &options, |old| {
-        let value = patch.apply(scale::of(old).into_value(), &scale::DEF)?;
+        let paths = target.def.scale.as_deref();
+        let value = patch.apply(scale::of(old, paths).into_value(), &scale::DEF)?;
         let wanted = checked(context, target, patch.strict(value), &options)?;
         let mut new = old.clone();
-        scale::take(&mut new, &wanted);
+        scale::take(&mut new, &wanted, paths);
         Ok(new)
     })
     .await
@@ -89,8 +98,9 @@ async fn apply(
     config.set(&["kind"], target.def.kind.as_ref().into());
     config.set(&["metadata", "name"], target.name.as_str().into());
     take_namespace(target, &mut config)?;
-    if let Some(replicas) = wanted.get(&["spec", "replicas"]) {
-        config.set(&["spec", "replicas"], replicas.clone());
+    let replicas = wanted.get(&["spec", "replicas"]);
+    if let Some(replicas) = replicas.and_then(Value::as_i64) {
+        scale::set_wanted(&mut config, replicas, target.def.scale.as_deref());
     }
     let change = change(server, context, target, options, true);
     let written = change
@@ -162,8 +172,8 @@ fn missing(target: &Target) -> ApiError {
 fn answer(target: &Target, written: Written) -> Result<Object, ApiError> {
     Ok(match written {
         Written::Created(cached) | Written::Updated(cached) => {
-            scale::of(&served(&target.def, &cached)?)
+            scale::of(&served(&target.def, &cached)?, target.def.scale.as_deref())
         }
-        Written::Deleted(object) => scale::of(&object),
+        Written::Deleted(object) => scale::of(&object, target.def.scale.as_deref()),
     })
 }

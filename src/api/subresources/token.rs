@@ -146,7 +146,8 @@ fn bind(
     let (version, kind, name, uid) = (text("apiVersion"), text("kind"), text("name"), text("uid"));
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let find = |plural: &str, name: &str| -> Result<Object, ApiError> {
-        let def = server.registry.scheme.resource("", "v1", plural);
+        let scheme = server.registry.scheme();
+        let def = scheme.resource("", "v1", plural);
         let def = def.ok_or_else(|| ApiError::internal(format!("{plural} are not served")))?;
         let namespace = if def.is_namespaced() {
             target.namespace.as_str()

@@ -212,6 +212,10 @@ fn plan(server: &ApiServer, target: &Target, options: &DeleteOptions, old: &Obje
         Grace::Seconds(seconds) => Some(seconds),
     };
     set_finalizers(&mut new, propagation(def, old, options));
+    if old.deletion_timestamp().is_none() {
+        def.strategy
+            .prepare_for_delete(&mut new, server.clock.now());
+    }
     let held = new.finalizers().next().is_some() || is_held_namespace(&new);
     match graceful {
         Some(seconds) if seconds > 0 || held => {

@@ -6,7 +6,7 @@ use crate::meta::apply::{self, FieldSet, Tracking, Versions};
 use crate::meta::{ApiError, Object, SchemaNode};
 use crate::resources::{DefRef, Part, ResourceDef, Scheme};
 use serde_json::Value;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Notes what a create, update or patch has changed as owned by its manager.
 pub(super) fn track(change: &Change<'_>, new: &mut Object, old: Option<&Object>) {
@@ -43,7 +43,7 @@ impl<'a> With<'a> {
             api_version: change.target.def.api_version(),
             manager: change.options.field_manager(change.context.user_agent()),
             rows: Rows {
-                scheme: &change.server.registry.scheme,
+                scheme: change.server.registry.scheme(),
                 def: &change.target.def,
             },
         }
@@ -64,7 +64,7 @@ impl<'a> With<'a> {
 
 /// The versions of a kind: the rows that show what is stored under one prefix.
 struct Rows<'a> {
-    scheme: &'a Scheme,
+    scheme: Arc<Scheme>,
     def: &'a ResourceDef,
 }
 
@@ -80,10 +80,10 @@ impl Versions for Rows<'_> {
         let (from, to) = (self.row(from)?, self.row(to)?);
         let mut object = Object::from_value(object.clone())?;
         if let Some(conversion) = &from.conversion {
-            (conversion.to_stored)(&mut object);
+            conversion.to_stored(&mut object);
         }
         if let Some(conversion) = &to.conversion {
-            (conversion.from_stored)(&mut object);
+            conversion.from_stored(&mut object);
         }
         Some(object.into_value())
     }

@@ -40,15 +40,21 @@ impl Patch {
     pub(crate) async fn of(
         server: &ApiServer,
         context: &Context,
+        def: &ResourceDef,
         request: Request<Body>,
     ) -> Result<(Self, WriteOptions), ApiError> {
         let content_type = codec::content_type(&context.headers);
-        if !is_patch(&content_type) {
+        let mut forms = vec![JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH];
+        if !def.schema.is_typed() {
+            forms.retain(|form| *form != STRATEGIC_PATCH);
+        }
+        if !forms.contains(&content_type.as_str()) {
+            let forms = forms.join(", ");
             return Err(ApiError::new(
                 Reason::UnsupportedMediaType,
                 format!(
                     "the body of the request was in an unknown format - accepted media types \
-                     include: {JSON_PATCH}, {MERGE_PATCH}, {STRATEGIC_PATCH}, {APPLY_PATCH}"
+                     include: {forms}"
                 ),
             ));
         }
@@ -178,7 +184,7 @@ pub(crate) async fn patch(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let accepted = codec::accept(context)?;
-    let (patch, options) = Patch::of(server, context, request).await?;
+    let (patch, options) = Patch::of(server, context, &target.def, request).await?;
     let config = patch.applied();
     let change = Change {
         server,
@@ -244,13 +250,6 @@ fn check_name(target: &Target, object: &Object) -> Result<(), ApiError> {
         object.name(),
         target.name
     )))
-}
-
-fn is_patch(content_type: &str) -> bool {
-    matches!(
-        content_type,
-        JSON_PATCH | MERGE_PATCH | STRATEGIC_PATCH | APPLY_PATCH
-    )
 }
 
 /// The object that an apply makes of the present one, or makes anew.

@@ -63,8 +63,11 @@ impl Shaper<'_> {
         match self.shape {
             Shape::Object => {
                 let items = objects.into_iter().map(|mut object| {
-                    object.remove(&["kind"]);
-                    object.remove(&["apiVersion"]);
+                    // The items of a typed list do not say what they are.
+                    if self.def.schema.is_typed() {
+                        object.remove(&["kind"]);
+                        object.remove(&["apiVersion"]);
+                    }
                     object.into_value()
                 });
                 json!({

@@ -281,6 +281,11 @@ impl Change<'_> {
 
     async fn create_once(&self, mut object: Object) -> Result<Cached, WriteError> {
         let def = self.def();
+        if def.ending {
+            let why = "create not allowed while custom resource definition is terminating";
+            let of = def.group_resource();
+            return Err(ApiError::forbidden(&of, object.name(), why).into());
+        }
         def.default(&mut object);
         // What admission adds is nobody's.
         if !self.owned {
@@ -483,7 +488,7 @@ impl Change<'_> {
         let mut stored = object.clone();
         let kind = self.server.registry.kind(self.def())?;
         if let Some(conversion) = &self.def().conversion {
-            (conversion.to_stored)(&mut stored);
+            conversion.to_stored(&mut stored);
         }
         let encoded = Encoded::of(&stored, &kind.def).map_err(ApiError::internal)?;
         Ok(Cached {

@@ -139,6 +139,14 @@ impl Graph {
         look
     }
 
+    /// Forgets the objects of a kind that is not served any more; answers whom to look at.
+    pub(super) fn remove_kind(&mut self, served: &ApiResource) -> Vec<String> {
+        let of_kind = |node: &Node| node.served.resource == served.resource;
+        let nodes = self.nodes.iter().filter(|(_, node)| of_kind(node));
+        let uids: Vec<String> = nodes.map(|(uid, _)| uid.clone()).collect();
+        uids.iter().flat_map(|uid| self.remove(uid)).collect()
+    }
+
     /// Forgets an object that is gone; answers whom to look at.
     pub(super) fn remove(&mut self, uid: &str) -> Vec<String> {
         let Some(node) = self.nodes.remove(uid) else {

@@ -13,7 +13,7 @@ use crate::client::{
     Versions, WorkQueue, discover,
 };
 use crate::controllers::def::Context;
-use crate::meta::Object;
+use crate::meta::{GroupVersionResource, Object};
 use crate::resources::stored_group;
 use crate::stdx::{Backoff, Shutdown};
 use graph::{Followed, Graph, Node, Owner};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::Notify;
 
 /// The service account that it acts as.
 pub(super) const ACCOUNT: &str = "generic-garbage-collector";
@@ -37,13 +37,25 @@ const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 /// The longest wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 
+/// What brings kinds: group, version, plural.
+const DEFINITIONS: (&str, &str, &str) = ("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+/// How long changes of kinds are gathered before it is asked what is served.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// The collector.
 struct Collector {
     context: Context,
     graph: Mutex<Graph>,
     queue: WorkQueue<String>,
     /// What is served, and the caches of it.
-    followed: OnceCell<Vec<(Arc<ApiResource>, Informer<Followed>)>>,
+    followed: Mutex<Vec<FollowedKind>>,
+}
+
+/// A kind that is followed, until its branch is stopped.
+struct FollowedKind {
+    served: Arc<ApiResource>,
+    informer: Informer<Followed>,
+    branch: Shutdown,
 }
 
 /// Starts the collector, until `shutdown`; answers how to ask what its queue does.
@@ -56,64 +68,112 @@ pub(super) fn start(
         context,
         graph: Mutex::default(),
         queue: queue.clone(),
-        followed: OnceCell::new(),
+        followed: Mutex::default(),
     });
     let branch = shutdown.clone();
     shutdown.spawn_until_stopped(async move {
-        let followed = collector.clone().follow(&branch).await;
-        for (_, informer) in &followed {
+        let kinds_changed = collector.follow_definitions(&branch);
+        collector.follow(&branch).await;
+        let first: Vec<Informer<Followed>> = {
+            let followed = collector.followed.lock();
+            followed.iter().map(|kind| kind.informer.clone()).collect()
+        };
+        for informer in first {
             if !informer.synced().await {
                 return;
             }
         }
         // Only who has seen all may say that an owner is gone.
-        if collector.followed.set(followed).is_err() {
-            return;
-        }
         for _ in 0..WORKERS {
             branch.spawn_until_stopped(collector.clone().work());
+        }
+        loop {
+            kinds_changed.notified().await;
+            collector.context.clock.sleep(SETTLE).await;
+            collector.follow(&branch).await;
         }
     });
     move || queue.stats()
 }
 
 impl Collector {
-    /// Follows every kind that can be owned, own and be deleted. Events are nobody's owners, and
-    /// there are many.
-    async fn follow(
-        self: Arc<Self>,
-        shutdown: &Shutdown,
-    ) -> Vec<(Arc<ApiResource>, Informer<Followed>)> {
+    /// Tells when custom kinds may have come or gone.
+    fn follow_definitions(&self, shutdown: &Shutdown) -> Arc<Notify> {
+        let (group, version, plural) = DEFINITIONS;
+        let changed = Arc::new(Notify::new());
+        let tell = changed.clone();
+        // Its cache is not read; it lives as long as the branch.
+        let _ = Informer::start(
+            self.context.client.clone(),
+            InformerConfig::all(GroupVersionResource::new(group, version, plural)),
+            self.context.clock.clone(),
+            shutdown,
+            move |change: Change<Followed>| {
+                if !matches!(change, Change::Synced) {
+                    tell.notify_one();
+                }
+            },
+        );
+        changed
+    }
+
+    /// Follows every kind that can be owned, own and be deleted, and those no longer that are not
+    /// served any more. Events are nobody's owners, and there are many.
+    async fn follow(self: &Arc<Self>, shutdown: &Shutdown) {
         let mut backoff = Backoff::new(RETRY_DELAY_MIN, RETRY_DELAY_MAX, RETRY_DELAY_MAX);
         let clock = &self.context.clock;
         let served = loop {
             match discover(&self.context.client, Versions::Preferred).await {
                 Ok(served) => break served,
                 Err(error) => {
-                    tracing::warn!(%error, "what is served cannot be told, trying again");
+                    tracing::debug!(%error, "what is served cannot be told, trying again");
                     clock.sleep(backoff.failed(clock.instant())).await;
                 }
             }
         };
-        let collectable = served.into_iter().filter(|served| {
-            served.resource.resource != "events"
-                && !served.is_view()
-                && ["list", "watch", "delete"].map(|v| served.has(v)) == [true; 3]
-        });
-        collectable
-            .map(|served| {
-                let served = Arc::new(served);
-                let (own, of) = (self.clone(), served.clone());
-                let informer = Informer::start(
-                    self.context.client.clone(),
-                    InformerConfig::all(served.resource.clone()),
-                    clock.clone(),
-                    shutdown,
-                    move |change| own.changed(&of, change),
-                );
-                (served, informer)
+        let collectable: Vec<ApiResource> = served
+            .into_iter()
+            .filter(|served| {
+                served.resource.resource != "events"
+                    && !served.is_view()
+                    && ["list", "watch", "delete"].map(|v| served.has(v)) == [true; 3]
             })
-            .collect()
+            .collect();
+        let mut followed = self.followed.lock();
+        let gone = |kind: &FollowedKind| {
+            let mut now = collectable.iter();
+            !now.any(|served| served.resource == kind.served.resource)
+        };
+        for kind in followed.extract_if(.., |kind| gone(kind)) {
+            kind.branch.stop();
+            let look = self.graph.lock().remove_kind(&kind.served);
+            for uid in look {
+                self.queue.add(uid);
+            }
+        }
+        for served in collectable {
+            if followed
+                .iter()
+                .any(|kind| kind.served.resource == served.resource)
+            {
+                continue;
+            }
+            let served = Arc::new(served);
+            let branch = shutdown.child();
+            let (own, of) = (self.clone(), served.clone());
+            let informer = Informer::start(
+                self.context.client.clone(),
+                InformerConfig::all(served.resource.clone()),
+                clock.clone(),
+                &branch,
+                move |change| own.changed(&of, change),
+            );
+            followed.push(FollowedKind {
+                served,
+                informer,
+                branch,
+            });
+        }
     }
 
     fn changed(&self, served: &Arc<ApiResource>, change: Change<Followed>) {
@@ -172,12 +232,15 @@ impl Collector {
 
     /// Asks the server for an owner.
     async fn existence(&self, node: &Node, owner: &Owner) -> Result<Existence, ClientError> {
-        let followed = self.followed.get().into_iter().flatten();
-        let mut kinds = followed.map(|(served, _)| served);
         let (group, _) = owner.api_version.rsplit_once('/').unwrap_or_default();
         let group = stored_group(&owner.api_version, &owner.kind).unwrap_or(group);
-        let served =
-            kinds.find(|served| served.kind == owner.kind && served.resource.group == group);
+        let served = {
+            let followed = self.followed.lock();
+            let mut kinds = followed.iter().map(|kind| &kind.served);
+            kinds
+                .find(|served| served.kind == owner.kind && served.resource.group == group)
+                .cloned()
+        };
         let Some(served) = served else {
             return Ok(Existence::Solid);
         };
@@ -191,7 +254,7 @@ impl Collector {
             false => "",
         };
         let client = &self.context.client;
-        match read(client, served, namespace, &owner.name).await? {
+        match read(client, &served, namespace, &owner.name).await? {
             Some(found) if found.uid() == owner.uid => Ok(Existence::Solid),
             _ => Ok(Existence::Absent),
         }

@@ -1,7 +1,8 @@
-//! CustomResourceDefinition: a kind that a user brings. It is stored and checked; its objects are
-//! not served yet.
+//! CustomResourceDefinition: a kind that a user brings.
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/v1`, `pkg/registry/customresourcedefinition`.
 
+use super::conditions::{self, Condition};
+use super::structural::Structural;
 use super::validation;
 use crate::meta::{FieldError, Object};
 use crate::resources::columns;
@@ -10,8 +11,12 @@ use crate::resources::def::{PART_VERBS, ResourceDef, Subresource, text};
 use crate::resources::schema::SchemaSource;
 use crate::resources::strategy::{Part, Strategy};
 use crate::resources::validate::{At, Errors};
+use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as types;
 use serde_json::{Map, Value, json};
+
+/// Holds a definition until its objects are gone.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -104,16 +109,57 @@ impl Strategy for DefinitionStrategy {
         errors.0
     }
 
-    fn warnings(&self, _new: &Object, _old: Option<&Object>) -> Vec<String> {
-        vec![
-            "CustomResourceDefinitions are stored and checked, and not in force yet: the objects \
-             that they define are not served"
-                .to_owned(),
-        ]
+    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+        let spec = At::of(new, "spec");
+        let mut warnings = Vec::new();
+        let has_rules = |version: At<'_, '_>| {
+            let schema = version
+                .value
+                .get("schema")
+                .and_then(|s| s.get("openAPIV3Schema"));
+            schema.is_some_and(|schema| Structural::of(schema).has_validations())
+        };
+        if spec.field("versions").items().any(has_rules) {
+            warnings.push(super::RULES_NOT_IN_FORCE.to_owned());
+        }
+        if spec.field("conversion").field("strategy").str() == "Webhook" {
+            let text = "spec.conversion.strategy Webhook is not in force yet: versions are converted \
+                        as with None";
+            warnings.push(text.to_owned());
+        }
+        warnings
+    }
+
+    /// Its objects go first.
+    /// Kubernetes: registry `customresourcedefinition/etcd.go` Delete.
+    fn prepare_for_delete(&self, definition: &mut Object, now: Timestamp) {
+        let mut finalizers: Vec<&str> = definition.finalizers().collect();
+        if !finalizers.contains(&CLEANUP) {
+            finalizers.push(CLEANUP);
+            let finalizers = json!(finalizers);
+            definition.set(&["metadata", "finalizers"], finalizers);
+        }
+        conditions::set(
+            definition,
+            &Condition {
+                name: "Terminating",
+                status: "True",
+                reason: "InstanceDeletionPending",
+                message:
+                    "CustomResourceDefinition marked for deletion; CustomResource deletion will \
+                          begin soon"
+                        .to_owned(),
+            },
+            now,
+        );
     }
 
     fn has_status(&self) -> bool {
         true
+    }
+
+    fn has_standard_finalizers(&self) -> bool {
+        false
     }
 
     fn tracks_generation(&self) -> bool {

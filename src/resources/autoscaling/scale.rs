@@ -32,8 +32,49 @@ impl Strategy for ScaleStrategy {
     }
 }
 
-/// The scale of an object.
-pub fn of(object: &Object) -> Object {
+/// Where a custom kind keeps the numbers of its scale: paths of fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// How many are wanted.
+    pub wanted: Vec<String>,
+    /// How many there are.
+    pub present: Vec<String>,
+    /// What selects them, as a query.
+    pub selector: Option<Vec<String>>,
+}
+
+impl ScalePaths {
+    /// From `.spec.replicas` and its like.
+    pub fn new(wanted: &str, present: &str, selector: Option<&str>) -> Self {
+        let steps = |path: &str| {
+            let path = path.strip_prefix('.').unwrap_or(path);
+            path.split('.').map(str::to_owned).collect()
+        };
+        Self {
+            wanted: steps(wanted),
+            present: steps(present),
+            selector: selector.filter(|path| !path.is_empty()).map(steps),
+        }
+    }
+
+    /// Whether the wanted number is set.
+    pub fn is_set(&self, object: &Object) -> bool {
+        at(object, &self.wanted).is_some()
+    }
+
+    /// `.spec.replicas`.
+    pub fn wanted_path(&self) -> String {
+        format!(".{}", self.wanted.join("."))
+    }
+}
+
+fn at<'v>(object: &'v Object, path: &[String]) -> Option<&'v Value> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    object.get(&path)
+}
+
+/// The scale of an object; custom kinds say where it is.
+pub fn of(object: &Object, paths: Option<&ScalePaths>) -> Object {
     let mut scale = Object::default();
     scale.set(&["kind"], "Scale".into());
     scale.set(&["apiVersion"], "autoscaling/v1".into());
@@ -48,14 +89,22 @@ pub fn of(object: &Object) -> Object {
             scale.set(&["metadata", field], value.clone());
         }
     }
-    let wanted = replicas(object, "spec");
+    let count = |path: &[String]| at(object, path).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = paths.map_or_else(|| replicas(object, "spec"), |p| count(&p.wanted));
+    let present = paths.map_or_else(|| replicas(object, "status"), |p| count(&p.present));
     // Kubernetes leaves a zero out of the spec, and writes it into the status.
     scale.set(&["spec"], json!({}));
     if wanted != 0 {
         scale.set(&["spec", "replicas"], wanted.into());
     }
-    scale.set(&["status", "replicas"], replicas(object, "status").into());
-    let selector = selector(object.get(&["spec", "selector"]));
+    scale.set(&["status", "replicas"], present.into());
+    let selector = match paths {
+        None => selector(object.get(&["spec", "selector"])),
+        Some(paths) => {
+            let text = paths.selector.as_ref().and_then(|path| at(object, path));
+            text.and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+    };
     if !selector.is_empty() {
         scale.set(&["status", "selector"], selector.into());
     }
@@ -63,8 +112,8 @@ pub fn of(object: &Object) -> Object {
 }
 
 /// Writes the wanted number of a scale into its object.
-pub fn take(object: &mut Object, scale: &Object) {
-    object.set(&["spec", "replicas"], replicas(scale, "spec").into());
+pub fn take(object: &mut Object, scale: &Object, paths: Option<&ScalePaths>) {
+    set_wanted(object, replicas(scale, "spec"), paths);
     for field in ["uid", "resourceVersion"] {
         // Absent means whatever it is.
         match scale.get(&["metadata", field]) {
@@ -72,6 +121,17 @@ pub fn take(object: &mut Object, scale: &Object) {
             None => {
                 object.remove(&["metadata", field]);
             }
+        }
+    }
+}
+
+/// Writes the wanted number where the kind keeps it.
+pub fn set_wanted(object: &mut Object, wanted: i64, paths: Option<&ScalePaths>) {
+    match paths {
+        None => object.set(&["spec", "replicas"], wanted.into()),
+        Some(paths) => {
+            let path: Vec<&str> = paths.wanted.iter().map(String::as_str).collect();
+            object.set(&path, wanted.into());
         }
     }
 }

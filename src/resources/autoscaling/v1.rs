@@ -24,11 +24,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
 .categories(const { &[text("all")] })
 .subresources(const { &[Subresource::new("status", "HorizontalPodAutoscaler", PART_VERBS)] })
 .columns(COLUMNS, old_row)
-.conversion(Conversion {
-    stored: ("autoscaling", "v2"),
-    to_stored,
-    from_stored,
-})
+.conversion(Conversion::between(("autoscaling", "v2"), to_stored, from_stored))
 .example(
     r#"{"metadata":{"name":"example"},"spec":{"maxReplicas":3,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"d"}}}"#,
 );

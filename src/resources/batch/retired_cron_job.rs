@@ -35,11 +35,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
 .short_names(const { &[text("cj")] })
 .subresources(const { &[Subresource::new("status", "CronJob", PART_VERBS)] })
 .columns(COLUMNS, row)
-.conversion(Conversion {
-    stored: ("batch", "v1"),
-    to_stored,
-    from_stored,
-})
+.conversion(Conversion::between(("batch", "v1"), to_stored, from_stored))
 .deprecated(Deprecation::retired(
     ("1.21", "1.25"),
     ("batch/v1", "CronJob"),

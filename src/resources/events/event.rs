@@ -37,11 +37,7 @@ pub static DEF: ResourceDef = ResourceDef::new(
         ]
     },
 )
-.conversion(Conversion {
-    stored: ("", "v1"),
-    to_stored,
-    from_stored,
-})
+.conversion(Conversion::between(("", "v1"), to_stored, from_stored))
 .example(
     r#"{"metadata":{"name":"example","namespace":"default"},"eventTime":"2024-01-01T00:00:00.000000Z","action":"Test","reason":"Test","type":"Normal","reportingController":"test","reportingInstance":"test-0","regarding":{"kind":"Pod","namespace":"default","name":"p"}}"#,
 )

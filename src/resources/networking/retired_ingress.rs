@@ -47,11 +47,7 @@ const fn view(
     .short_names(const { &[text("ing")] })
     .subresources(const { &[Subresource::new("status", "Ingress", PART_VERBS)] })
     .columns(ingress::COLUMNS, row)
-    .conversion(Conversion {
-        stored: ("networking.k8s.io", "v1"),
-        to_stored,
-        from_stored,
-    })
+    .conversion(Conversion::between(("networking.k8s.io", "v1"), to_stored, from_stored))
     .deprecated(deprecation)
     .example(
         r#"{"metadata":{"name":"example"},"spec":{"backend":{"serviceName":"example","servicePort":80}}}"#,

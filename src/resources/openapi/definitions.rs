@@ -1,10 +1,11 @@
 //! Definitions of types: from nodes to JSON schemas, with what they refer to. Must not know paths.
 
-use super::{Form, definition_name};
+use super::{Form, custom, definition_name};
 use crate::resources::def::ResourceDef;
 use crate::resources::schema::{
     Form as Text, ListType, Merge, Node, Raw, Schema, Shape, Struct, StructRef,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -46,10 +47,16 @@ impl Definitions {
     /// Adds a kind and its list; answers the names of both.
     pub(super) fn kind(&mut self, def: &ResourceDef) -> (String, String) {
         let name = definition_name(def);
-        let node = def.schema.get().root();
-        let mut value = match &node.shape {
-            Shape::Struct(named) => self.structure(named.body()),
-            _ => json!({"type": "object"}),
+        let mut value = match def.schema.definition() {
+            Some(defined) => {
+                let metadata = self.of_type::<meta::ObjectMeta>();
+                let metadata = self.reference(&metadata, "Standard object's metadata.");
+                custom::definition(defined.written(), self.form, &metadata)
+            }
+            None => match &def.schema.get().root().shape {
+                Shape::Struct(named) => self.structure(named.body()),
+                _ => json!({"type": "object"}),
+            },
         };
         extend(&mut value, GVK, json!([gvk(def, &def.kind)]));
         self.made.insert(name.clone(), value);
@@ -174,7 +181,7 @@ impl Definitions {
             Shape::AnyObject(Raw::Unnamed) => {
                 json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
             }
-            Shape::Any => json!({"x-kubernetes-preserve-unknown-fields": true}),
+            Shape::Any | Shape::Deduced => json!({"x-kubernetes-preserve-unknown-fields": true}),
             Shape::String(Text::Bytes) => json!({"type": "string", "format": "byte"}),
             Shape::String(Text::Plain) => json!({"type": "string"}),
             Shape::Integer(true) => json!({"type": "integer", "format": "int64"}),

@@ -1,6 +1,7 @@
 //! What the table says of itself to clients: OpenAPI v2 and v3, and v2 as protobuf. Scheme in,
 //! document out. Must not know HTTP: who serves the documents keeps and compresses them.
 
+mod custom;
 mod definitions;
 mod paths;
 pub mod v2;
@@ -31,7 +32,8 @@ impl Form {
 /// The name of a kind's definition: `io.k8s.api.core.v1.Pod`, `com.example.v1.Foo`.
 fn definition_name(def: &ResourceDef) -> String {
     use crate::resources::schema::Shape;
-    if let Shape::Struct(named) = &def.schema.get().root().shape
+    if def.schema.is_typed()
+        && let Shape::Struct(named) = &def.schema.get().root().shape
         && !named.name.is_empty()
     {
         return named.name.clone();

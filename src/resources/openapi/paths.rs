@@ -356,6 +356,11 @@ impl<'a> Path<'a> {
             return value;
         };
         let consumes = match operation.patch {
+            true if !self.def.schema.is_typed() => json!([
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/apply-patch+yaml",
+            ]),
             true => json!([
                 "application/json-patch+json",
                 "application/merge-patch+json",

@@ -31,7 +31,8 @@ pub fn document(scheme: &Scheme, served: &str) -> Value {
 /// Types that every document refers to.
 pub(super) fn shared(definitions: &mut Definitions, scheme: &Scheme) {
     let mut kinds: Vec<Value> = Vec::new();
-    for group in scheme.groups() {
+    // What custom kinds come and go does not change the documents of the others.
+    for group in scheme.without_custom().groups() {
         for version in &group.versions {
             kinds.push(json!({
                 "group": group.group, "kind": "DeleteOptions", "version": version,

@@ -59,9 +59,16 @@ fn known(definitions: Map<String, Value>, root: &Value) -> Node {
     compact.node(root)
 }
 
-/// The shape of a custom resource, from a structural schema.
+/// The shape of a custom resource, from a structural schema: what the schema says, and what every
+/// object has.
 pub(super) fn structural(schema: &Value) -> Node {
-    Compact { types: None }.node(schema)
+    let empty = Map::new();
+    let map = schema.as_object().unwrap_or(&empty);
+    Node {
+        description: Box::default(),
+        shape: Compact { types: None }.custom_object(map, true),
+        merge: merge_of(map),
+    }
 }
 
 struct Compact<'a> {
@@ -73,7 +80,11 @@ impl Compact<'_> {
         let empty = Map::new();
         let map = schema.as_object().unwrap_or(&empty);
         Node {
-            description: text(map, "description").into(),
+            // What custom kinds are described by stands in their definition.
+            description: match self.types {
+                Some(_) => text(map, "description").into(),
+                None => Box::default(),
+            },
             shape: self.shape(map),
             merge: merge_of(map),
         }
@@ -98,11 +109,43 @@ impl Compact<'_> {
             "boolean" => Shape::Boolean,
             "array" => Shape::List(Box::new(self.node(member(schema, "items")))),
             "object" => self.object(schema),
+            _ if flag(schema, "x-kubernetes-preserve-unknown-fields") => Shape::Deduced,
             _ => Shape::Any,
         }
     }
 
+    /// An object of a custom kind; embedded, it has metadata of its own.
+    fn custom_object(&self, schema: &Map<String, Value>, embedded: bool) -> Shape {
+        let open = flag(schema, "x-kubernetes-preserve-unknown-fields");
+        let mut body = self.structure("", schema);
+        body.open = open;
+        match schema.get("additionalProperties") {
+            Some(item @ Value::Object(_)) if body.fields.is_empty() && !embedded => {
+                return Shape::Map(Box::new(self.node(item)));
+            }
+            Some(Value::Bool(true) | Value::Object(_)) => body.open = true,
+            _ => {}
+        }
+        if embedded {
+            let has = |name: &str| matches!(name, "apiVersion" | "kind" | "metadata");
+            body.fields.retain(|(name, _)| !has(name));
+            for name in ["apiVersion", "kind"] {
+                body.fields
+                    .push((name.into(), plain(Shape::String(Form::Plain))));
+            }
+            body.fields.push(("metadata".into(), metadata()));
+            body.fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        let named = StructRef::named("");
+        let _ = named.body.set(body);
+        Shape::Struct(Arc::new(named))
+    }
+
     fn object(&self, schema: &Map<String, Value>) -> Shape {
+        if self.types.is_none() {
+            let embedded = flag(schema, "x-kubernetes-embedded-resource");
+            return self.custom_object(schema, embedded);
+        }
         if flag(schema, "x-kubernetes-preserve-unknown-fields")
             || flag(schema, "x-kubernetes-embedded-resource")
         {
@@ -161,10 +204,14 @@ impl Compact<'_> {
             required.retain(|field| field.as_ref() != "metadata");
         }
         Struct {
-            description: text(schema, "description").to_owned(),
+            description: match self.types {
+                Some(_) => text(schema, "description").to_owned(),
+                None => String::new(),
+            },
             fields,
             required,
             atomic: facts.is_some_and(|facts| facts.contains_key(".")),
+            open: false,
         }
     }
 }
@@ -180,7 +227,25 @@ fn merge_of(schema: &Map<String, Value>) -> Merge {
             _ => None,
         },
         atomic: text(schema, "x-kubernetes-map-type") == "atomic",
+        default: schema
+            .get("default")
+            .and_then(Value::as_str)
+            .map(Into::into),
         ..Merge::default()
+    }
+}
+
+/// The metadata of every object.
+fn metadata() -> Node {
+    let shape = crate::resources::apiextensions::structural::metadata::shape();
+    shape.root().clone()
+}
+
+fn plain(shape: Shape) -> Node {
+    Node {
+        description: Box::default(),
+        shape,
+        merge: Merge::default(),
     }
 }
 

@@ -30,13 +30,8 @@ pub struct DecodeError(pub String);
 
 /// Decodes in place. Paths are built on the way back from what is wrong, so that what is right
 /// costs none.
-pub(super) fn decode(
-    root: &Node,
-    value: &mut Value,
-    builtin: bool,
-) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(root: &Node, value: &mut Value) -> Result<Decoded, DecodeError> {
     let mut walk = Walk {
-        builtin,
         depth: 0,
         found: Decoded::default(),
     };
@@ -101,7 +96,6 @@ impl Wrong {
 }
 
 struct Walk {
-    builtin: bool,
     depth: usize,
     found: Decoded,
 }
@@ -112,7 +106,7 @@ impl Walk {
             return Err(Wrong::sentence("exceeded max depth"));
         }
         match (&node.shape, &mut *value) {
-            (Shape::Any, _) | (Shape::AnyObject(_), Value::Object(_)) => Ok(()),
+            (Shape::Any | Shape::Deduced, _) | (Shape::AnyObject(_), Value::Object(_)) => Ok(()),
             (Shape::Struct(named), Value::Object(fields)) => self.structure(named, fields),
             (Shape::Map(item), Value::Object(entries)) => {
                 for (key, entry) in entries.iter_mut() {
@@ -156,7 +150,7 @@ impl Walk {
 
     /// An item of a list or of a map.
     fn inner(&mut self, node: &Node, value: &mut Value) -> Result<(), Wrong> {
-        if value.is_null() && self.builtin {
+        if value.is_null() {
             *value = zero(&node.shape);
             return Ok(());
         }
@@ -197,7 +191,7 @@ impl Walk {
                 self.depth -= 1;
                 self.prefix(mark, name);
             }
-            !is_left_out(body, name, node, value, self.builtin)
+            !is_left_out(body, name, node, value)
         });
         wrong.map_or(Ok(()), Err)
     }
@@ -227,14 +221,11 @@ fn int_or_string(value: &Value) -> Result<(), String> {
 
 /// Kubernetes' types leave out what is empty: absent and null are the same, and so is an empty
 /// list or map, unless the field must be given.
-fn is_left_out(body: &Struct, name: &str, node: &Node, value: &Value, builtin: bool) -> bool {
-    if !builtin {
-        return false;
-    }
+fn is_left_out(body: &Struct, name: &str, node: &Node, value: &Value) -> bool {
     match (&node.shape, value) {
         (Shape::List(_), Value::Array(items)) => items.is_empty() && !body.requires(name),
         (Shape::Map(_), Value::Object(entries)) => entries.is_empty() && !body.requires(name),
-        (Shape::Any, _) => false,
+        (Shape::Any | Shape::Deduced, _) => false,
         (_, value) => value.is_null(),
     }
 }
@@ -312,7 +303,7 @@ fn kind_of(value: &Value) -> &'static str {
 /// The type as Kubernetes' messages name it.
 fn go_type(node: &Node) -> String {
     match &node.shape {
-        Shape::Any => "interface {}".to_owned(),
+        Shape::Any | Shape::Deduced => "interface {}".to_owned(),
         Shape::AnyObject(_) => "map[string]interface {}".to_owned(),
         Shape::String(Form::Bytes) => "[]uint8".to_owned(),
         Shape::String(_) => "string".to_owned(),

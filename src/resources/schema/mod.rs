@@ -4,12 +4,16 @@
 
 mod compact;
 mod decode;
+mod defined;
 mod facts;
 mod node;
 
 pub use decode::{DecodeError, Decoded};
+pub use defined::Defined;
+pub(crate) use defined::refit;
 pub use node::{Form, ListType, Merge, Node, Raw, Shape, Struct, StructRef};
 
+use crate::resources::apiextensions::structural::Structural;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 pub struct SchemaSource {
     generate: Option<fn(&mut SchemaGenerator) -> schemars::Schema>,
     written: Option<Written>,
+    defined: Option<Arc<Defined>>,
     made: OnceLock<Arc<Schema>>,
 }
 
@@ -36,6 +41,7 @@ impl SchemaSource {
         Self {
             generate: Some(generate::<T>),
             written: None,
+            defined: None,
             made: OnceLock::new(),
         }
     }
@@ -55,32 +61,47 @@ impl SchemaSource {
                 kind,
                 text,
             }),
+            defined: None,
             made: OnceLock::new(),
         }
     }
 
-    /// A schema that is at hand, as of a custom resource.
-    pub fn ready(schema: Arc<Schema>) -> Self {
+    /// The schema of a custom kind, which stands in its definition.
+    pub fn defined(defined: Arc<Defined>) -> Self {
         Self {
             generate: None,
             written: None,
-            made: OnceLock::from(schema),
+            defined: Some(defined),
+            made: OnceLock::new(),
         }
+    }
+
+    /// Where the schema of a custom kind stands; `None` for a built-in one.
+    pub fn definition(&self) -> Option<&Arc<Defined>> {
+        self.defined.as_ref()
+    }
+
+    /// Whether the kind's types are known to every client: protobuf and strategic merge need that.
+    pub fn is_typed(&self) -> bool {
+        self.defined.is_none()
     }
 
     /// The schema, made now if nobody has asked before.
     pub fn get(&self) -> &Arc<Schema> {
+        if let Some(defined) = &self.defined {
+            return defined.schema();
+        }
         self.made.get_or_init(|| {
             Arc::new(match (self.generate, self.written) {
                 (Some(generate), None) => Schema {
                     root: compact::builtin(generate),
-                    builtin: true,
+                    structural: None,
                 },
                 (Some(base), Some(written)) => Schema {
                     root: compact::written(base, written.package, written.kind, written.text),
-                    builtin: true,
+                    structural: None,
                 },
-                (None, _) => Schema::structural(&Value::Null),
+                (None, _) => Schema::custom(&Value::Null),
             })
         })
     }
@@ -94,15 +115,16 @@ fn generate<T: JsonSchema>(generator: &mut SchemaGenerator) -> schemars::Schema 
 #[derive(Debug)]
 pub struct Schema {
     root: Node,
-    builtin: bool,
+    /// Of a custom kind.
+    structural: Option<Structural>,
 }
 
 impl Schema {
     /// The shape of a custom resource, from the structural schema of its definition.
-    pub fn structural(schema: &Value) -> Self {
+    pub fn custom(schema: &Value) -> Self {
         Self {
             root: compact::structural(schema),
-            builtin: false,
+            structural: Some(Structural::of(schema)),
         }
     }
 
@@ -110,7 +132,7 @@ impl Schema {
     pub fn of<T: JsonSchema>() -> Self {
         Self {
             root: compact::builtin(generate::<T>),
-            builtin: true,
+            structural: None,
         }
     }
 
@@ -119,10 +141,19 @@ impl Schema {
         &self.root
     }
 
+    /// What a custom kind's definition says.
+    pub fn structural(&self) -> Option<&Structural> {
+        self.structural.as_ref()
+    }
+
     /// Checks the types of `value`, brings scalars to the form they are stored in (times, amounts,
     /// base64), drops nulls and empty lists and maps as Kubernetes' encoder does, and takes out the
-    /// fields that the schema does not know, naming them.
+    /// fields that the schema does not know, naming them. The types of a custom kind, metadata apart,
+    /// are a matter of validation.
     pub fn decode(&self, value: &mut Value) -> Result<Decoded, DecodeError> {
-        decode::decode(&self.root, value, self.builtin)
+        match &self.structural {
+            None => decode::decode(&self.root, value),
+            Some(structural) => defined::decode(structural, value),
+        }
     }
 }

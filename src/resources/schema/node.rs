@@ -23,6 +23,8 @@ pub struct Node {
 pub enum Shape {
     /// Anything, kept as it is.
     Any,
+    /// Anything, of which the value itself tells how it merges.
+    Deduced,
     /// Any object, kept as it is (a raw extension, a field set).
     AnyObject(Raw),
     /// A string.
@@ -93,6 +95,7 @@ impl StructRef {
             fields: Vec::new(),
             required: Vec::new(),
             atomic: false,
+            open: false,
         };
         self.body.get().unwrap_or(&EMPTY)
     }
@@ -130,6 +133,8 @@ pub struct Struct {
     pub required: Vec<Box<str>>,
     /// Whether appliers own it as a whole.
     pub atomic: bool,
+    /// Whether it keeps fields that are not named here.
+    pub open: bool,
 }
 
 impl Struct {
@@ -223,12 +228,12 @@ impl SchemaNode for Node {
     }
 
     fn is_closed(&self) -> bool {
-        matches!(self.shape, Shape::Struct(_))
+        matches!(&self.shape, Shape::Struct(named) if !named.body().open)
     }
 
     fn expected(&self) -> Expected {
         match &self.shape {
-            Shape::Any => Expected::Anything,
+            Shape::Any | Shape::Deduced => Expected::Anything,
             Shape::AnyObject(_) | Shape::Map(_) | Shape::Struct(_) => Expected::Map,
             Shape::List(_) => Expected::List,
             Shape::Integer(_) | Shape::Number => Expected::Numeric,

@@ -104,7 +104,7 @@ pub fn prepare_for_update(new: &mut Object, old: &Object) {
 }
 
 fn name(def: &ResourceDef, metadata: &At<'_, '_>, errors: &mut Errors) {
-    let strategy = def.strategy;
+    let strategy = &def.strategy;
     let (name, generate) = (metadata.field("name"), metadata.field("generateName"));
     if !generate.str().is_empty() {
         errors.invalid_all(&generate, strategy.name_errors(generate.str(), true));

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod audit;
+mod custom_resources;
 mod discovery;
 mod fairness;
 mod harness;

@@ -72,7 +72,8 @@ impl Plugin for PodSecurity {
 
 /// The policy of the request's namespace; `None`: nothing is asked.
 fn policy_of(request: &Request<'_>) -> Result<Option<Policy>, ApiError> {
-    let Some(def) = request.registry.scheme.resource("", "v1", "namespaces") else {
+    let scheme = request.registry.scheme();
+    let Some(def) = scheme.resource("", "v1", "namespaces") else {
         return Ok(None);
     };
     let found = request

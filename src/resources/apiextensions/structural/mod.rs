@@ -7,7 +7,7 @@
 mod defaulting;
 pub(super) mod formats;
 mod lists;
-mod metadata;
+pub(crate) mod metadata;
 mod parse;
 mod prune;
 mod value;
