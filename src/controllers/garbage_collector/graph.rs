@@ -139,6 +139,19 @@ impl Graph {
         look
     }
 
+    /// The objects that name an owner of a kind: who owns them could not be told before it is followed.
+    pub(super) fn owned_by_kind(&self, served: &ApiResource) -> Vec<String> {
+        let of_kind = |owner: &Owner| {
+            let (group, _) = owner.api_version.rsplit_once('/').unwrap_or_default();
+            owner.kind == served.kind && group == served.resource.group
+        };
+        let owned = self.nodes.iter();
+        owned
+            .filter(|(_, node)| node.owners.iter().any(of_kind))
+            .map(|(uid, _)| uid.clone())
+            .collect()
+    }
+
     /// Forgets the objects of a kind that is not served any more; answers whom to look at.
     pub(super) fn remove_kind(&mut self, served: &ApiResource) -> Vec<String> {
         let of_kind = |node: &Node| node.served.resource == served.resource;

@@ -168,11 +168,15 @@ impl Collector {
                 &branch,
                 move |change| own.changed(&of, change),
             );
+            let waiting = self.graph.lock().owned_by_kind(&served);
             followed.push(FollowedKind {
                 served,
                 informer,
                 branch,
             });
+            for uid in waiting {
+                self.queue.add(uid);
+            }
         }
     }
 
