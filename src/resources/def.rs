@@ -209,13 +209,16 @@ impl Column {
     }
 }
 
+/// Makes the cells of a row.
+pub type MakeRow = dyn Fn(&Object, Timestamp) -> Vec<Value> + Send + Sync;
+
 /// How the cells of a Table row are computed: one cell a column, in the columns' order.
 #[derive(Clone)]
 pub enum Cells {
     /// By a function of the object and the time it is now.
     Row(fn(&Object, Timestamp) -> Vec<Value>),
     /// By what was made of a custom resource's columns.
-    Made(Arc<dyn Fn(&Object, Timestamp) -> Vec<Value> + Send + Sync>),
+    Made(Arc<MakeRow>),
 }
 
 /// How the value of a selectable field is found.

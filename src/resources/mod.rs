@@ -37,7 +37,7 @@ pub mod validate;
 pub mod wire;
 
 pub use def::{
-    Cells, Column, Conversion, Convert, Deprecation, FieldValue, List, ResourceDef, Scope,
+    Cells, Column, Conversion, Convert, Deprecation, FieldValue, List, MakeRow, ResourceDef, Scope,
     SelectableField, Subresource, Text, Verb, text,
 };
 pub use lifecycle::DecodedObject;

@@ -33,7 +33,9 @@ mod tests {
         *number += 1;
         match &node.shape {
             // Where a schema of a custom resource may stand it is one.
-            Shape::Any | Shape::AnyObject(_) => json!({"type": format!("text {number}")}),
+            Shape::Any | Shape::Deduced | Shape::AnyObject(_) => {
+                json!({"type": format!("text {number}")})
+            }
             Shape::String(Form::Plain) => json!(format!("text {number}")),
             Shape::String(Form::Bytes) => json!("AAEC"),
             Shape::String(Form::Time) => json!("2024-02-29T23:59:59Z"),
