@@ -20,5 +20,5 @@ pub use clock::Clock;
 pub use digest::{Digest, DigestError};
 pub use metrics::{Labels, METRICS_CONTENT_TYPE, Metrics, Samples};
 pub use process::{OPEN_FILES_LOW, hangup_ignored, raise_open_files, register_process_metrics};
-pub use seams::{BoxStream, ByteStream, Dialer, NodeTransport};
+pub use seams::{BoxStream, ByteStream, Dialer, NodeTransport, dial_words};
 pub use shutdown::Shutdown;

@@ -21,6 +21,17 @@ pub trait Dialer: Send + Sync {
     async fn dial(&self, to: SocketAddr) -> io::Result<BoxStream>;
 }
 
+/// Why an address was not reached, as Go's `net` words it, and with it Kubernetes.
+pub fn dial_words(address: SocketAddr, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("dial tcp {address}: {why}")
+}
+
 /// Opens connections to the HTTP/1.1 server of a node's agent (logs, exec, port-forward).
 #[async_trait]
 pub trait NodeTransport: Send + Sync {

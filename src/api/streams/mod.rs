@@ -1,13 +1,10 @@
-//! Byte streams through the server: to nodes' agents, and (port-forward, proxy) to addresses of the
-//! cluster. Must not know verbs.
+//! Byte streams through the server: to nodes' agents, and (proxy) to addresses of the cluster. Must
+//! not know verbs.
 
-pub(crate) mod channels;
-pub(crate) mod forward;
 pub(crate) mod node;
-pub(crate) mod spdy_forward;
 
 use crate::api::ApiServer;
-use crate::stdx::{BoxStream, Clock};
+use crate::stdx::{BoxStream, Clock, dial_words};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -27,15 +24,7 @@ pub(crate) async fn dial(server: &ApiServer, address: SocketAddr) -> io::Result<
         dialed = server.dialer.dial(address) => dialed,
         () = server.clock.sleep(DIAL_TIME_MAX) => Err(io::ErrorKind::TimedOut.into()),
     };
-    dialed.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
-            io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
-            io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
-            _ => error.to_string(),
-        };
-        io::Error::new(error.kind(), format!("dial tcp {address}: {why}"))
-    })
+    dialed.map_err(|error| io::Error::new(error.kind(), dial_words(address, &error)))
 }
 
 /// Joins a client to a node's agent, both upgraded, until either has ended: an agent's end is the

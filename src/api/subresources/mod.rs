@@ -7,7 +7,6 @@ mod eviction;
 mod log;
 mod node_proxy;
 mod pod;
-mod portforward;
 mod proxy;
 mod remote;
 mod reviews;
@@ -36,7 +35,7 @@ pub(crate) async fn serve(
         ("pods", "log") => log::log(server, context, target).await,
         ("pods", "proxy") => proxy::proxy(server, context, target, request).await,
         ("pods", "exec" | "attach") => remote::connect(server, context, target, request).await,
-        ("pods", "portforward") => portforward::forward(server, context, target, request).await,
+        ("pods", "portforward") => remote::forward(server, context, target, request).await,
         ("serviceaccounts", "token") => token::create(server, context, target, request).await,
         ("nodes", "proxy") => node_proxy::proxy(server, context, target).await,
         (_, "scale") => scale::serve(server, context, target, request).await,

@@ -1,6 +1,7 @@
-//! `pods/exec` and `pods/attach`: checked here, so that every client sees the same words, and then
+//! `pods/exec`, `pods/attach` and `pods/portforward`: checked here, so that every client sees the same words, and then
 //! passed on, upgrade and all, to the agent of the pod's node. Must not know what is said.
-//! Kubernetes: registry `core/pod/rest` ExecREST and AttachREST, `core/pod` streamLocation.
+//! Kubernetes: registry `core/pod/rest` ExecREST, AttachREST and PortForwardREST,
+//! `core/pod` streamLocation.
 
 use super::pod;
 use crate::api::authorization::{Attributes, Decision};
@@ -28,7 +29,7 @@ pub(super) async fn connect(
     server: &Arc<ApiServer>,
     context: &Context,
     target: &Target,
-    mut request: Request<Body>,
+    request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     ensure_create(server, context)?;
     let (named, options) = options(context, &target.subresource);
@@ -38,15 +39,47 @@ pub(super) async fn connect(
     if node_name.is_empty() {
         return Err(pod::no_host(&object));
     }
-    if !context.headers.contains_key(UPGRADE) {
-        return Err(ApiError::bad_request("Upgrade request required"));
-    }
     let path = format!(
         "/{}/{}/{}/{container}?{options}",
         target.subresource, target.namespace, target.name
     );
+    pass_on(server, context, (node_name, &path), request).await
+}
+
+/// Serves a port-forward.
+pub(super) async fn forward(
+    server: &Arc<ApiServer>,
+    context: &Context,
+    target: &Target,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    ensure_create(server, context)?;
+    let object = pod::find(server, target, &target.name)?;
+    let node_name = pod::node(&object);
+    if node_name.is_empty() {
+        return Err(pod::no_host(&object));
+    }
+    let mut path = format!("/portForward/{}/{}?", target.namespace, target.name);
+    for (_, ports) in query_pairs(&context.query).filter(|(name, _)| name == "ports") {
+        // Writing to a String cannot fail.
+        let _ = write!(path, "ports={}&", super::log::encoded(&ports));
+    }
+    path.truncate(path.trim_end_matches(['&', '?']).len());
+    pass_on(server, context, (node_name, &path), request).await
+}
+
+/// Passes the wish to upgrade on to the agent of a node, and joins the two if it agrees.
+async fn pass_on(
+    server: &Arc<ApiServer>,
+    context: &Context,
+    (node_name, path): (&str, &str),
+    mut request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    if !context.headers.contains_key(UPGRADE) {
+        return Err(ApiError::bad_request("Upgrade request required"));
+    }
     let client = hyper::upgrade::on(&mut request);
-    let answer = node::upgrade(server, node_name, &path, &context.headers).await?;
+    let answer = node::upgrade(server, node_name, path, &context.headers).await?;
     let status = answer.status();
     if status != StatusCode::SWITCHING_PROTOCOLS {
         let headers = answer.headers().clone();
@@ -69,7 +102,7 @@ pub(super) async fn connect(
 
 /// Who speaks over a WebSocket opens it by a GET; a role that only reads must not be enough to act
 /// inside of a container. Kubernetes: registry `core/pod/rest` ensureAuthorizedForVerb.
-pub(super) fn ensure_create(server: &ApiServer, context: &Context) -> Result<(), ApiError> {
+fn ensure_create(server: &ApiServer, context: &Context) -> Result<(), ApiError> {
     if context.info.verb == "create" {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! The HTTP service of a node: logs, pods, health, usage. Who calls shows the node's token; what
 //! is not built says so. Paths and parameters are those of Kubernetes' kubelet.
 
+mod forward;
 mod logs;
 mod remote;
 mod stats;
@@ -83,27 +84,44 @@ async fn answer(
         (&Method::GET, ["stats", "summary"]) => stats::summary(kubelet),
         (&Method::GET | &Method::POST, [what @ ("exec" | "attach"), namespace, pod, container]) => {
             let place = (*namespace, *pod, *container);
-            match remote::answer(kubelet, what, place, request) {
-                Ok((response, session)) => {
-                    *upgraded.lock() = Some(session);
-                    response.map(|()| body(futures::stream::empty()))
-                }
-                Err((status, why)) => {
-                    let mut response = text(status, why);
-                    if status == StatusCode::FORBIDDEN {
-                        let (name, value) = remote::accepted();
-                        response.headers_mut().insert(name, value);
-                    }
-                    response
-                }
-            }
+            let asked = remote::answer(kubelet, what, place, request);
+            begun(asked, upgraded, &remote::SPDY_PROTOCOLS)
         }
-        (_, ["run" | "portForward" | "portforward", ..]) => {
+        (&Method::GET | &Method::POST, ["portForward", namespace, pod]) => {
+            let asked = forward::answer(kubelet, namespace, pod, request);
+            begun(asked, upgraded, &[forward::PROTOCOL])
+        }
+        (_, ["run", ..]) => {
             let what = parts.first().copied().unwrap_or_default();
             let message = format!("{what} is not built into wkube's nodes yet");
             text(StatusCode::NOT_IMPLEMENTED, message)
         }
         _ => text(StatusCode::NOT_FOUND, "404 page not found"),
+    }
+}
+
+/// The answer to who wants to upgrade his connection; what is left to do then is kept for the task
+/// that serves it. A refusal of his protocols tells which there are.
+fn begun(
+    asked: Result<(Response<()>, remote::Session), remote::Refusal>,
+    upgraded: &Upgraded,
+    protocols: &[&str],
+) -> Response<Body> {
+    match asked {
+        Ok((response, session)) => {
+            *upgraded.lock() = Some(session);
+            response.map(|()| body(futures::stream::empty()))
+        }
+        Err((status, why)) => {
+            let mut response = text(status, why);
+            if status == StatusCode::FORBIDDEN
+                && let Ok(names) = header::HeaderValue::from_str(&protocols.join(","))
+            {
+                let name = "x-accepted-stream-protocol-versions";
+                response.headers_mut().insert(name, names);
+            }
+            response
+        }
     }
 }
 

@@ -24,14 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The versions of SPDY's streams, the newest first.
-const SPDY_PROTOCOLS: [&str; 4] = [
+pub(super) const SPDY_PROTOCOLS: [&str; 4] = [
     "v4.channel.k8s.io",
     "v3.channel.k8s.io",
     "v2.channel.k8s.io",
     "channel.k8s.io",
 ];
-const PROTOCOL_HEADER: &str = "x-stream-protocol-version";
-const ACCEPTED_HEADER: &str = "x-accepted-stream-protocol-versions";
+pub(super) const PROTOCOL_HEADER: &str = "x-stream-protocol-version";
 /// How long a client that was told the end may take to hang up.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -121,14 +120,7 @@ pub(super) fn answer(
             (response, session.boxed())
         }
         Carrier::Spdy(version, protocol) => {
-            let mut response = Response::new(());
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            let answer = response.headers_mut();
-            answer.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
-            answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            if !protocol.is_empty() {
-                answer.insert(PROTOCOL_HEADER, HeaderValue::from_static(protocol));
-            }
+            let response = switching(protocol);
             let session = async move {
                 let Ok(upgraded) = upgrade.await else { return };
                 let run = |streams| job.run(streams, clock.clone());
@@ -204,18 +196,7 @@ fn carrier(headers: &HeaderMap) -> Result<Carrier, Refusal> {
         let (name, form) = found.copied().unwrap_or_default();
         return Ok(Carrier::WebSocket(form, name));
     }
-    let upgrade = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
-    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case("SPDY/3.1")) {
-        let words = "unable to upgrade: missing upgrade headers in request";
-        return Err((StatusCode::BAD_REQUEST, words.to_owned()));
-    }
-    let offered = headers
-        .get_all(PROTOCOL_HEADER)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim);
-    let offered: Vec<&str> = offered.collect();
+    let offered = offered_over_spdy(headers)?;
     if offered.is_empty() {
         return Ok(Carrier::Spdy(1, ""));
     }
@@ -226,29 +207,50 @@ fn carrier(headers: &HeaderMap) -> Result<Carrier, Refusal> {
     });
     match chosen {
         Some((version, name)) => Ok(Carrier::Spdy(version, name)),
-        None => Err((
-            StatusCode::FORBIDDEN,
-            format!(
-                "unable to upgrade: unable to negotiate protocol: client supports [{}], server \
-                 accepts [{}]",
-                offered.join(" "),
-                SPDY_PROTOCOLS.join(" ")
-            ),
-        )),
+        None => Err(nothing_in_common(&offered, &SPDY_PROTOCOLS)),
     }
 }
 
-/// What a refusal of the protocol tells beside its words.
-pub(super) fn accepted() -> (&'static str, HeaderValue) {
-    let names = HeaderValue::from_str(&SPDY_PROTOCOLS.join(","));
-    (
-        ACCEPTED_HEADER,
-        names.unwrap_or(HeaderValue::from_static("v4.channel.k8s.io")),
-    )
+/// What a client that wants SPDY offers to speak in it.
+pub(super) fn offered_over_spdy(headers: &HeaderMap) -> Result<Vec<&str>, Refusal> {
+    let upgrade = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
+    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case("SPDY/3.1")) {
+        let words = "unable to upgrade: missing upgrade headers in request";
+        return Err((StatusCode::BAD_REQUEST, words.to_owned()));
+    }
+    let offered = headers
+        .get_all(PROTOCOL_HEADER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    Ok(offered.map(str::trim).collect())
+}
+
+pub(super) fn nothing_in_common(offered: &[&str], known: &[&str]) -> Refusal {
+    let words = format!(
+        "unable to upgrade: unable to negotiate protocol: client supports [{}], server accepts \
+         [{}]",
+        offered.join(" "),
+        known.join(" ")
+    );
+    (StatusCode::FORBIDDEN, words)
+}
+
+/// The answer to who wants SPDY and is to have it.
+pub(super) fn switching(protocol: &'static str) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if !protocol.is_empty() {
+        answer.insert(PROTOCOL_HEADER, HeaderValue::from_static(protocol));
+    }
+    response
 }
 
 /// The pairs of a query, each as often as it stands there.
-fn pairs(query: &str) -> Vec<(String, String)> {
+pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let decoded = |text: &str| super::decoded(&text.replace('+', " "));
     pairs

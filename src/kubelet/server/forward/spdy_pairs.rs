@@ -3,7 +3,7 @@
 //! the frames (an upgraded connection, or a WebSocket around it).
 //! Kubernetes: kubelet `cri/streaming/portforward`, client-go `tools/portforward`.
 
-use super::forward::{Pod, joined};
+use super::pod::{Pod, joined};
 use crate::stdx::spdy::{self, Frame, Headers, Packer, Reader};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 16;
 const REFUSED: u32 = 3;
 
 /// Serves a client until it goes.
-pub(crate) async fn serve<S>(stream: S, pod: Pod) -> io::Result<()>
+pub(super) async fn serve<S>(stream: S, pod: Pod) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {

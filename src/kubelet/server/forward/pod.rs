@@ -1,39 +1,47 @@
 //! Where a port-forward leads: one pod, whose ports are dialed, and the bytes between. Must not
 //! know how the client's streams are carried.
 
-use super::dial;
-use crate::api::ApiServer;
-use crate::stdx::BoxStream;
+use crate::kubelet::node::Node;
+use crate::stdx::{BoxStream, Dialer, dial_words};
 use bytes::Bytes;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+/// How long a connection to a pod may take to be made.
+const DIAL_TIME_MAX: Duration = Duration::from_secs(30);
 /// Bytes that are read from a pod at a time.
 const PIECE_BYTES: usize = 32 << 10;
 
 /// The pod that is forwarded to.
 #[derive(Clone)]
-pub(crate) struct Pod {
-    pub(crate) server: Arc<ApiServer>,
-    pub(crate) address: IpAddr,
+pub(super) struct Pod {
+    pub(super) node: Arc<Node>,
+    pub(super) address: IpAddr,
     /// `namespace/name`, for messages.
-    pub(crate) name: String,
-    pub(crate) uid: String,
+    pub(super) name: String,
+    pub(super) uid: String,
 }
 
 impl Pod {
     /// Connects to a port. The error is what the client is told.
-    pub(crate) async fn connect(&self, port: u16) -> Result<BoxStream, String> {
-        dial(&self.server, SocketAddr::new(self.address, port))
-            .await
-            .map_err(|error| {
-                format!(
-                    "error forwarding port {port} to pod {}, uid {}: {error}",
-                    self.name, self.uid
-                )
-            })
+    pub(super) async fn connect(&self, port: u16) -> Result<BoxStream, String> {
+        let to = SocketAddr::new(self.address, port);
+        let dialed = tokio::select! {
+            dialed = Dialer::dial(&*self.node.fabric, to) => dialed,
+            () = self.node.clock.sleep(DIAL_TIME_MAX) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        dialed.map_err(|error| {
+            format!(
+                "error forwarding port {port} to pod {}, uid {}: {}",
+                self.name,
+                self.uid,
+                dial_words(to, &error)
+            )
+        })
     }
 }
 

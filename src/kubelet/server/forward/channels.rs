@@ -2,7 +2,7 @@
 //! first byte of a message; the ports stand in the query. One connection a port.
 //! Kubernetes: kubelet `cri/streaming/portforward/websocket.go`.
 
-use super::forward::{Pod, joined};
+use super::pod::{Pod, joined};
 use crate::stdx::websocket::{Message, Socket};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// Ports of one client.
-pub(crate) const PORTS_MAX: usize = 100;
+pub(super) const PORTS_MAX: usize = 100;
 /// Messages that wait in each direction.
 const WAITING_MAX: usize = 16;
 
 /// Serves a client until it goes.
-pub(crate) async fn serve(socket: Socket, pod: Pod, ports: Vec<u16>) {
+pub(super) async fn serve(socket: Socket, pod: Pod, ports: Vec<u16>) {
     let (mut to_client, mut from_client) = socket.split();
     let (messages, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING_MAX);
     let mut inputs = Vec::new();
