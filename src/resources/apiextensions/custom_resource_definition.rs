@@ -2,7 +2,6 @@
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/v1`, `pkg/registry/customresourcedefinition`.
 
 use super::conditions::{self, Condition};
-use super::structural::Structural;
 use super::validation;
 use crate::meta::{FieldError, Object};
 use crate::resources::columns;
@@ -112,16 +111,6 @@ impl Strategy for DefinitionStrategy {
     fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
         let spec = At::of(new, "spec");
         let mut warnings = Vec::new();
-        let has_rules = |version: At<'_, '_>| {
-            let schema = version
-                .value
-                .get("schema")
-                .and_then(|s| s.get("openAPIV3Schema"));
-            schema.is_some_and(|schema| Structural::of(schema).has_validations())
-        };
-        if spec.field("versions").items().any(has_rules) {
-            warnings.push(super::RULES_NOT_IN_FORCE.to_owned());
-        }
         if spec.field("conversion").field("strategy").str() == "Webhook" {
             let text = "spec.conversion.strategy Webhook is not in force yet: versions are converted \
                         as with None";

@@ -52,37 +52,33 @@ impl CustomStrategy {
         errors
     }
 
-    /// The rules of `x-kubernetes-validations`, which look at a whole object (or its `status`).
-    ///
-    /// CEL DOOR (objects): evaluate `schema.validations` here, recursively, with `old` for
-    /// transition rules; `errors` is what has been found before. Where one of those
-    /// [`is_blocking`], Kubernetes evaluates nothing and tells [`NOT_CHECKED`]. Until then
-    /// [`CustomStrategy::warnings`] says that the rules are not in force.
+    /// The rules of `x-kubernetes-validations`, which look at a whole object, if nothing that was
+    /// found before makes that pointless.
     fn broken_rules(
         &self,
-        _schema: &Structural,
-        _new: &Value,
-        _old: Option<&Value>,
-        _errors: &[FieldError],
+        new: &Value,
+        old: Option<&Value>,
+        errors: &[FieldError],
     ) -> Vec<FieldError> {
-        Vec::new()
+        if !self.schema().has_validations() {
+            return Vec::new();
+        }
+        if errors.iter().any(is_blocking) {
+            let detail = format!("null: {NOT_CHECKED}");
+            let kind = FieldErrorKind::InvalidOmitted;
+            return vec![FieldError::new(kind, "<nil>", Value::Null, detail)];
+        }
+        let report = self.defined.run_rules(new, old);
+        report.map(|report| report.errors).unwrap_or_default()
     }
 }
 
 /// What is told where rules were not looked at because more is wrong.
-#[allow(
-    dead_code,
-    reason = "the rules of x-kubernetes-validations will tell it"
-)]
-pub(super) const NOT_CHECKED: &str = "some validation rules were not checked because the object was \
+const NOT_CHECKED: &str = "some validation rules were not checked because the object was \
     invalid; correct the existing errors to complete validation";
 
 /// Whether an error makes it pointless to look at rules.
-#[allow(
-    dead_code,
-    reason = "the rules of x-kubernetes-validations will ask it"
-)]
-pub(super) fn is_blocking(error: &FieldError) -> bool {
+fn is_blocking(error: &FieldError) -> bool {
     matches!(
         error.kind,
         FieldErrorKind::NotSupported
@@ -105,7 +101,7 @@ impl Strategy for CustomStrategy {
         errors.extend(self.scale_errors(object, false));
         errors.extend(structural::embedded(schema, object.fields()));
         errors.extend(structural::duplicates(schema, object.fields()));
-        let broken = self.broken_rules(schema, &whole, None, &errors);
+        let broken = self.broken_rules(&whole, None, &errors);
         errors.extend(broken);
         errors
     }
@@ -147,7 +143,7 @@ impl Strategy for CustomStrategy {
             }
             errors.extend(self.scale_errors(new, true));
             let (whole, before) = (new.clone().into_value(), old.clone().into_value());
-            let broken = self.broken_rules(schema, &whole, Some(&before), &errors);
+            let broken = self.broken_rules(&whole, Some(&before), &errors);
             errors.extend(broken);
             return errors;
         }
@@ -160,7 +156,7 @@ impl Strategy for CustomStrategy {
         if structural::duplicates(schema, old.fields()).is_empty() {
             errors.extend(structural::duplicates(schema, new.fields()));
         }
-        let broken = self.broken_rules(schema, &whole, Some(&before), &errors);
+        let broken = self.broken_rules(&whole, Some(&before), &errors);
         errors.extend(broken);
         errors
     }
@@ -173,8 +169,11 @@ impl Strategy for CustomStrategy {
         for name in added {
             finalizer_warnings(name, &mut warnings);
         }
-        if self.schema().has_validations() {
-            warnings.push(super::RULES_NOT_IN_FORCE.to_owned());
+        // Rules that do not hold for what is as it was are told and not held against the update.
+        if let Some(old) = old.filter(|_| self.schema().has_validations()) {
+            let (new, old) = (new.clone().into_value(), old.clone().into_value());
+            let report = self.defined.run_rules(&new, Some(&old));
+            warnings.extend(report.into_iter().flat_map(|report| report.warnings));
         }
         warnings
     }

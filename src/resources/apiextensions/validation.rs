@@ -1,7 +1,8 @@
-//! What a CustomResourceDefinition may say: names, scope, versions, columns, conversion. Schemas are
-//! not looked into yet.
+//! What a CustomResourceDefinition may say: names, scope, versions, columns, conversion, the rules in
+//! schemas. Whether schemas are structural is not looked into yet.
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/validation`.
 
+use super::cel_rules;
 use crate::meta::{Object, names};
 use crate::resources::admissionregistration::client;
 use crate::resources::validate::{At, Errors};
@@ -45,6 +46,11 @@ pub(super) fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
         let schema = schema.field("openAPIV3Schema");
         if !schema.is_set() {
             errors.required(&schema, "schemas are required");
+        } else {
+            let sound = errors.0.is_empty();
+            errors
+                .0
+                .extend(cel_rules::check(schema.value, &schema.path(), sound));
         }
     }
     self::versions(&versions, errors);

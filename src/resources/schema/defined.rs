@@ -4,6 +4,7 @@
 
 use super::Schema;
 use super::decode::{DecodeError, Decoded};
+use crate::resources::apiextensions::cel_rules::{Report, Validator};
 use crate::resources::apiextensions::structural::{Structural, fit_embedded, metadata};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -16,6 +17,13 @@ pub struct Defined {
     definition: Bytes,
     version: String,
     schema: OnceLock<Arc<Schema>>,
+    rules: OnceLock<Option<Rules>>,
+}
+
+/// The validation rules of a version, and the schema in which they stand.
+struct Rules {
+    validator: Validator,
+    schema: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +59,7 @@ impl Defined {
             definition,
             version: version.to_owned(),
             schema: OnceLock::new(),
+            rules: OnceLock::new(),
         }
     }
 
@@ -69,6 +78,20 @@ impl Defined {
     pub fn schema(&self) -> &Arc<Schema> {
         self.schema
             .get_or_init(|| Arc::new(Schema::custom(&self.written())))
+    }
+
+    /// Runs its validation rules for an object, and for one that replaces another; none if it has
+    /// no rules. They are compiled when they are first run.
+    pub fn run_rules(&self, object: &Value, old: Option<&Value>) -> Option<Report> {
+        if !self.structural().has_validations() {
+            return None;
+        }
+        let rules = self.rules.get_or_init(|| {
+            let schema = self.written();
+            Validator::of(&schema).map(|validator| Rules { validator, schema })
+        });
+        let rules = rules.as_ref()?;
+        Some(rules.validator.run(&rules.schema, object, old))
     }
 
     /// What it says of values.

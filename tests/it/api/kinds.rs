@@ -117,8 +117,9 @@ async fn what_is_not_in_force_is_told() {
     let definition = json!({"metadata": {"name": "foos.example.com"}, "spec": {
         "group": "example.com", "scope": "Namespaced", "names": {"kind": "Foo", "plural": "foos"},
         "versions": [{"name": "v1", "served": true, "storage": true,
-            "schema": {"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string",
-                "x-kubernetes-validations": [{"rule": "self != ''"}]}}}}}]}});
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": "string"}}}}}],
+        "conversion": {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"],
+            "clientConfig": {"url": "https://example.com/convert"}}}}});
     let uri = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let answer = cluster.post(uri, &definition).await;
     let warnings = answer.warnings();

@@ -13,6 +13,7 @@ mod protobuf;
 mod retired;
 mod reviews;
 mod rows;
+mod rules;
 mod scale;
 mod streams;
 mod tls;
