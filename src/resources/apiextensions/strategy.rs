@@ -60,7 +60,7 @@ impl CustomStrategy {
         old: Option<&Value>,
         errors: &[FieldError],
     ) -> Vec<FieldError> {
-        if !self.schema().has_validations() {
+        if !self.defined.has_rules() {
             return Vec::new();
         }
         if errors.iter().any(is_blocking) {
@@ -170,7 +170,7 @@ impl Strategy for CustomStrategy {
             finalizer_warnings(name, &mut warnings);
         }
         // Rules that do not hold for what is as it was are told and not held against the update.
-        if let Some(old) = old.filter(|_| self.schema().has_validations()) {
+        if let Some(old) = old.filter(|_| self.defined.has_rules()) {
             let (new, old) = (new.clone().into_value(), old.clone().into_value());
             let report = self.defined.run_rules(&new, Some(&old));
             warnings.extend(report.into_iter().flat_map(|report| report.warnings));

@@ -83,15 +83,24 @@ impl Defined {
     /// Runs its validation rules for an object, and for one that replaces another; none if it has
     /// no rules. They are compiled when they are first run.
     pub fn run_rules(&self, object: &Value, old: Option<&Value>) -> Option<Report> {
-        if !self.structural().has_validations() {
-            return None;
-        }
+        let rules = self.rules()?;
+        Some(rules.validator.run(&rules.schema, object, old))
+    }
+
+    /// Whether it has validation rules.
+    pub fn has_rules(&self) -> bool {
+        self.rules().is_some()
+    }
+
+    fn rules(&self) -> Option<&Rules> {
         let rules = self.rules.get_or_init(|| {
+            if !self.structural().has_validations() {
+                return None;
+            }
             let schema = self.written();
             Validator::of(&schema).map(|validator| Rules { validator, schema })
         });
-        let rules = rules.as_ref()?;
-        Some(rules.validator.run(&rules.schema, object, old))
+        rules.as_ref()
     }
 
     /// What it says of values.
