@@ -408,7 +408,11 @@ async fn the_nodes_server_wants_its_token_and_says_what_is_not_built() {
     assert_eq!(ask("/healthz", &token).await, 200);
     assert_eq!(ask("/pods", &token).await, 200);
     assert_eq!(ask("/stats/summary", &token).await, 200);
-    assert_eq!(ask("/exec/default/p/c", &token).await, 501);
+    assert_eq!(ask("/exec/default/p/c", &token).await, 400);
+    assert_eq!(ask("/exec/default/p/c?output=1", &token).await, 404);
+    assert_eq!(ask("/attach/default/p/c?output=1", "").await, 401);
+    assert_eq!(ask("/portForward/default/p", &token).await, 404);
+    assert_eq!(ask("/run/default/p/c", &token).await, 501);
     assert_eq!(ask("/nowhere", &token).await, 404);
     assert_eq!(ask("/pods", "Bearer guess").await, 401);
     assert!(cluster.nodes.connect("n2").await.is_err());
