@@ -189,6 +189,28 @@ fn expressions_give_what_they_should() {
     none_of(&failures);
 }
 
+#[test]
+fn an_environment_has_variables_of_any_names() {
+    let data = serde_json::json!({"metadata": {"name": "a"}, "spec": {"replicas": 3}});
+    let env = Env::new()
+        .with_type("object", Type::Dyn)
+        .with_type("oldObject", Type::Dyn)
+        .with_type("params", Type::map(Type::String, Type::Int));
+    let source = "object.spec.replicas <= params.most && oldObject == null";
+    let program = env.compile(source).unwrap();
+    assert!(program.uses("params") && !program.uses("request"));
+    let variables = [
+        ("object", untyped(&data)),
+        ("oldObject", Value::Null),
+        ("params", untyped(&serde_json::json!({"most": 5}))),
+    ];
+    let run = program.run(&variables, PER_CALL_LIMIT);
+    assert!(matches!(run.result, Ok(Value::Bool(true))));
+    assert_eq!(run.cost, 8);
+    let why = env.compile("params.most == 'a'").unwrap_err().to_string();
+    assert!(why.contains("applied to '(int, string)'"), "{why}");
+}
+
 /// Runs on a stack as small as a worker thread's.
 fn on_small_stack(run: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run);

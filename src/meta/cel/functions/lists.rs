@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use super::strings::{index_of, last_index_of};
 use super::{Function, Machine, count, unfit};
+use crate::meta::cel::env::PER_CALL_LIMIT;
 use crate::meta::cel::value::{
     Failure, MAX_ELEMENTS, Outcome, Value, Work, compare, contains, equal,
 };
@@ -201,8 +202,8 @@ fn range(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     let [Value::Int(n)] = args else {
         return unfit();
     };
-    let most = i64::try_from(MAX_ELEMENTS).unwrap_or(i64::MAX);
-    if *n > most {
+    // Each element costs one: a longer list is beyond any budget, and need not be made to see it.
+    if u64::try_from(*n).is_ok_and(|n| n > PER_CALL_LIMIT) {
         return Err(Failure::Cancelled);
     }
     Ok(Value::list((0..*n).map(Value::Int).collect()))
