@@ -2,7 +2,7 @@
 //! writes them.
 //! Kubernetes: apiextensions-apiserver `pkg/controller/{status,establish,apiapproval}`.
 
-use crate::meta::{Object, time};
+use crate::meta::{FieldError, Object, time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -219,6 +219,24 @@ pub fn approval(definition: &Object) -> Option<Condition> {
         reason,
         message,
     })
+}
+
+/// What is wrong with the approval of a definition that is new, or whose approval has changed.
+pub(super) fn approval_error(new: &Object, old: Option<&Object>) -> Option<FieldError> {
+    let condition = approval(new)?;
+    let before = old.and_then(approval);
+    if before.is_some_and(|before| before.reason == condition.reason) {
+        return None;
+    }
+    let field = format!("metadata.annotations[{APPROVED}]");
+    match condition.reason {
+        "MissingAnnotation" => Some(FieldError::required(field, condition.message)),
+        "InvalidAnnotation" => {
+            let note = new.annotation(APPROVED).unwrap_or_default();
+            Some(FieldError::invalid(field, note, condition.message))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a group belongs to the Kubernetes project.

@@ -94,6 +94,9 @@ impl Strategy for DefinitionStrategy {
         }
         validation::spec(&spec, &mut errors);
         validation::stored(definition, &mut errors);
+        errors
+            .0
+            .extend(conditions::approval_error(definition, None));
         errors.0
     }
 
@@ -105,6 +108,9 @@ impl Strategy for DefinitionStrategy {
             validation::kept(&spec, old, &mut errors);
         }
         validation::stored(new, &mut errors);
+        if part == Part::Main {
+            errors.0.extend(conditions::approval_error(new, Some(old)));
+        }
         errors.0
     }
 

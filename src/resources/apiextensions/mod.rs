@@ -5,6 +5,7 @@ pub mod conditions;
 pub mod custom_resource_definition;
 mod printer;
 pub mod rows;
+mod schema_check;
 mod strategy;
 pub mod structural;
 mod validation;

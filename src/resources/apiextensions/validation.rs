@@ -1,14 +1,16 @@
-//! What a CustomResourceDefinition may say: names, scope, versions, columns, conversion, the rules in
-//! schemas. Whether schemas are structural is not looked into yet.
+//! What a CustomResourceDefinition may say: names, scope, versions, columns, conversion. Its schemas are
+//! looked into in `schema_check`.
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/validation`.
 
-use super::cel_rules;
+use super::schema_check;
 use crate::meta::{Object, names};
 use crate::resources::admissionregistration::client;
 use crate::resources::validate::{At, Errors};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// What a path must be.
+const NO_PATH: &str = "must be a simple json path starting with .";
 /// Longest warning about an old version (characters).
 const WARNING_MAX: usize = 256;
 const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
@@ -46,15 +48,11 @@ pub(super) fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
         let schema = schema.field("openAPIV3Schema");
         if !schema.is_set() {
             errors.required(&schema, "schemas are required");
-        } else {
-            let sound = errors.0.is_empty();
-            errors
-                .0
-                .extend(cel_rules::check(schema.value, &schema.path(), sound));
         }
     }
     self::versions(&versions, errors);
     self::names(&spec.field("names"), errors);
+    shared(&versions, errors);
     let preserve = spec.field("preserveUnknownFields");
     if preserve.bool() {
         let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
@@ -75,7 +73,7 @@ fn versions(list: &At<'_, '_>, errors: &mut Errors) {
         if !wrong.is_empty() {
             errors.invalid_as(&name, name.str(), wrong.join(","));
         }
-        self::version(&version, errors);
+        self::version(&version, list, errors);
     }
     if !unique {
         errors.invalid(list, "must contain unique version names");
@@ -86,7 +84,85 @@ fn versions(list: &At<'_, '_>, errors: &mut Errors) {
     }
 }
 
-fn version(version: &At<'_, '_>, errors: &mut Errors) {
+/// What all versions have alike is told once, as Kubernetes keeps it: at the spec.
+fn alike<'v>(versions: &At<'v, '_>, field: &str) -> Option<&'v Value> {
+    let of = |version: &'v Value| version.get(field).unwrap_or(&Value::Null);
+    let mut all = versions.values().map(of);
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
+}
+
+/// Checks what all versions have alike.
+fn shared(versions: &At<'_, '_>, errors: &mut Errors) {
+    let schema = alike(versions, "schema").and_then(|schema| schema.get("openAPIV3Schema"));
+    if let Some(schema) = schema {
+        let status = versions.items().any(|version| has_status(&version));
+        let at = At::root(schema, "spec.validation.openAPIV3Schema");
+        schema_check::check(&at, status, errors);
+    }
+    if let Some(value) = alike(versions, "subresources") {
+        subresources(&At::root(value, "spec.subresources"), errors);
+    }
+    if let Some(value) = alike(versions, "additionalPrinterColumns") {
+        for column in At::root(value, "spec.additionalPrinterColumns").items() {
+            self::column(&column, errors);
+        }
+    }
+    let fields = alike(versions, "selectableFields");
+    if let (Some(value), Some(schema)) = (fields, schema) {
+        let at = At::root(value, "spec.selectableFields");
+        selectable(&at, schema, errors);
+    }
+}
+
+fn has_status(version: &At<'_, '_>) -> bool {
+    version.field("subresources").field("status").is_set()
+}
+
+/// Most fields that a version can be selected by.
+const SELECTABLE_MAX: usize = 8;
+
+fn selectable(fields: &At<'_, '_>, schema: &Value, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for field in fields.items() {
+        let at = field.field("jsonPath");
+        let path = at.str();
+        if path.is_empty() {
+            errors.required(&at, "");
+            continue;
+        }
+        let step = |schema: &'_ Value, name: &str| schema.get("properties")?.get(name).cloned();
+        let steps = path.strip_prefix('.').map(|path| path.split('.'));
+        let found = steps.and_then(|steps| {
+            let mut at = schema.clone();
+            for name in steps {
+                at = step(&at, name)?;
+            }
+            Some(at)
+        });
+        let Some(found) = found else {
+            errors.invalid(&at, "is an invalid path: does not refer to a valid field");
+            continue;
+        };
+        if path == ".metadata" || path.starts_with(".metadata.") {
+            errors.invalid(&at, "must not point to fields in metadata");
+        }
+        let kind = found.get("type").and_then(Value::as_str);
+        if !matches!(kind, Some("string" | "boolean" | "integer")) {
+            let detail = "must point to a field of type string, boolean or integer. Enum string fields \
+                          and strings with formats are allowed.";
+            errors.invalid(&at, detail);
+        }
+        if !seen.insert(path) {
+            errors.duplicate(&at);
+        }
+    }
+    if seen.len() > SELECTABLE_MAX {
+        errors.too_many(fields, SELECTABLE_MAX);
+    }
+}
+
+fn version(version: &At<'_, '_>, versions: &At<'_, '_>, errors: &mut Errors) {
     let warning = version.field("deprecationWarning");
     if warning.is_set() {
         if !version.field("deprecated").bool() {
@@ -97,7 +173,27 @@ fn version(version: &At<'_, '_>, errors: &mut Errors) {
             errors.invalid(&warning, "must be <= 256 characters long");
         }
     }
-    let subresources = version.field("subresources");
+    let schema = version.field("schema");
+    let schema = schema.field("openAPIV3Schema");
+    if schema.is_set() && alike(versions, "schema").is_none() {
+        schema_check::check(&schema, has_status(version), errors);
+    }
+    if alike(versions, "subresources").is_none() {
+        subresources(&version.field("subresources"), errors);
+    }
+    if alike(versions, "additionalPrinterColumns").is_none() {
+        for column in version.field("additionalPrinterColumns").items() {
+            self::column(&column, errors);
+        }
+    }
+    let fields = version.field("selectableFields");
+    let own = alike(versions, "selectableFields").is_none() || alike(versions, "schema").is_none();
+    if own && fields.is_set() {
+        selectable(&fields, schema.value, errors);
+    }
+}
+
+fn subresources(subresources: &At<'_, '_>, errors: &mut Errors) {
     let scale = subresources.field("scale");
     if scale.is_set() {
         for (field, root) in [
@@ -107,14 +203,20 @@ fn version(version: &At<'_, '_>, errors: &mut Errors) {
             let at = scale.field(field);
             if at.str().is_empty() {
                 errors.required(&at, "");
+            } else if !at.str().starts_with('.') {
+                errors.invalid(&at, NO_PATH);
             } else if !at.str().starts_with(root) {
                 let root = root.trim_end_matches('.');
                 errors.invalid(&at, format!("should be a json path under {root}"));
             }
         }
-    }
-    for column in version.field("additionalPrinterColumns").items() {
-        self::column(&column, errors);
+        let at = scale.field("labelSelectorPath");
+        let path = at.str();
+        if !path.is_empty() && !path.starts_with('.') {
+            errors.invalid(&at, NO_PATH);
+        } else if !path.is_empty() && !path.starts_with(".spec.") && !path.starts_with(".status.") {
+            errors.invalid(&at, "should be a json path under either .spec or .status");
+        }
     }
 }
 
@@ -142,6 +244,8 @@ fn column(column: &At<'_, '_>, errors: &mut Errors) {
     if path.str().is_empty() {
         // The path is Kubernetes', with the case of its inner form.
         errors.required(&column.field("JSONPath"), "");
+    } else if !path.str().starts_with('.') {
+        errors.invalid_as(&column.field("JSONPath"), path.str(), NO_PATH);
     }
 }
 
@@ -229,7 +333,13 @@ pub(super) fn stored(definition: &Object, errors: &mut Errors) {
     for one in record.items() {
         let known = |version: &Value| version.get("name") == Some(one.value);
         if !versions.values().any(known) {
-            errors.invalid(&one, "must appear in spec.versions");
+            let version = one.str();
+            let detail = format!(
+                "missing from spec.versions; {version} was previously a storage version, and must \
+                 remain in spec.versions until a storage migration ensures no data remains persisted \
+                 in {version} and removes {version} from status.storedVersions"
+            );
+            errors.invalid(&one, detail);
         }
     }
 }

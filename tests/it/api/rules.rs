@@ -46,7 +46,7 @@ async fn a_definition_with_wrong_rules_is_refused() {
             {"rule": "self.min > 0", "fieldPath": ".max"},
         ]),
     );
-    let field = "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations";
+    let field = "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations";
     assert_eq!(
         cluster.post(DEFINITIONS, &wrong).await.message(422),
         format!(
