@@ -5,7 +5,6 @@ use crate::meta::{GroupVersionKind, GroupVersionResource};
 use crate::resources::BUILTINS;
 use crate::resources::apiextensions::rows::rank;
 use crate::resources::def::ResourceDef;
-use std::cmp::Reverse;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -78,18 +77,14 @@ impl Scheme {
             DefRef::Builtin(_) => true,
             DefRef::Custom(def) => def.storage_prefix != name,
         });
-        let rows = versions.into_iter().map(Arc::new).map(DefRef::Custom);
-        self.rows.extend(rows);
-        // Groups by name, the best version first. Sorting is stable, so built-in kinds stay in front.
-        let order = |row: &DefRef| match row {
-            DefRef::Builtin(_) => None,
-            DefRef::Custom(def) => Some((
-                def.group.clone(),
-                Reverse(rank(&def.version)),
-                def.plural.clone(),
-            )),
-        };
-        self.rows.sort_by_cached_key(order);
+        for def in versions {
+            let place = self.rows.iter().position(|row| match row {
+                DefRef::Builtin(_) => false,
+                DefRef::Custom(own) => comes_before(&def, own),
+            });
+            let place = place.unwrap_or(self.rows.len());
+            self.rows.insert(place, DefRef::Custom(Arc::new(def)));
+        }
     }
 
     /// The built-in kinds alone.
@@ -186,4 +181,11 @@ impl Scheme {
         }
         groups
     }
+}
+
+/// The order of custom kinds: groups by name, the best version first.
+fn comes_before(one: &ResourceDef, other: &ResourceDef) -> bool {
+    let versions = || rank(&other.version).cmp(&rank(&one.version));
+    let order = one.group.cmp(&other.group).then_with(versions);
+    order.then_with(|| one.plural.cmp(&other.plural)).is_lt()
 }
