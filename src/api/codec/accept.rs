@@ -179,6 +179,15 @@ fn not_acceptable(context: &Context) -> ApiError {
 
 /// What an answer with objects is to look like.
 pub(crate) fn accept(context: &Context) -> Result<Accepted, ApiError> {
+    accept_of(context, true)
+}
+
+/// Likewise for what Kubernetes has no Table of: reviews and the subresources that do something.
+pub(crate) fn accept_untabled(context: &Context) -> Result<Accepted, ApiError> {
+    accept_of(context, false)
+}
+
+fn accept_of(context: &Context, tabled: bool) -> Result<Accepted, ApiError> {
     clauses(&context.headers)
         .iter()
         .find_map(|clause| {
@@ -190,7 +199,8 @@ pub(crate) fn accept(context: &Context) -> Result<Accepted, ApiError> {
                     Shape::Partial(_) => true,
                     Shape::Table(_) => false,
                 };
-            written.then(|| Accepted {
+            let shown = tabled || !matches!(shape, Shape::Table(_));
+            (written && shown).then(|| Accepted {
                 format,
                 shape,
                 pretty: is_pretty(context),

@@ -5,7 +5,9 @@
 mod accept;
 mod strict_json;
 
-pub(crate) use accept::{Accepted, Format, Shape, accept, accept_discovery, accept_json};
+pub(crate) use accept::{
+    Accepted, Format, Shape, accept, accept_discovery, accept_json, accept_untabled,
+};
 pub(crate) use strict_json::{Strict, parse as parse_json};
 
 use crate::api::context::Context;

@@ -22,7 +22,7 @@ pub(super) async fn bind(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(context)?;
+    let accepted = codec::accept_untabled(context)?;
     let options = options::create(context)?;
     let body = read_body(server, request.into_body()).await?;
     let binding = codec::decode(context, &body)?.value;

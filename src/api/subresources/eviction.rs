@@ -18,7 +18,7 @@ pub(super) async fn evict(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(context)?;
+    let accepted = codec::accept_untabled(context)?;
     let create = options::create(context)?;
     let body = read_body(server, request.into_body()).await?;
     let eviction = Object::from_value(codec::decode(context, &body)?.value)

@@ -40,7 +40,7 @@ pub(super) async fn review(
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let accepted = codec::accept(context)?;
+    let accepted = codec::accept_untabled(context)?;
     let options = options::create(context)?;
     let body = read_body(server, request.into_body()).await?;
     let strict = codec::decode(context, &body)?;

@@ -53,6 +53,16 @@ async fn refusals_have_kubernetes_words() {
         "only the following media types are accepted: application/json;stream=watch, \
          application/vnd.kubernetes.protobuf;stream=watch"
     );
+    // A review is no row of a Table.
+    let review = json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let headers = [("accept", table), ("content-type", "application/json")];
+    let answer = cluster.call(Method::POST, reviews, &headers, review.to_string());
+    assert_eq!(
+        answer.await.message(406),
+        "only the following media types are accepted: application/json, application/yaml, \
+         application/vnd.kubernetes.protobuf"
+    );
     // What only a Table reads is nobody else's business.
     cluster
         .get(&format!("{MAPS}?includeObject=x"))
