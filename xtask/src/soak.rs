@@ -72,7 +72,7 @@ const fn properties(name: &'static str, modules: &'static [&'static str]) -> Soa
 }
 
 /// Cases of each property in a round.
-const CASES: &str = "20000";
+const CASES: &str = "5000";
 /// The variable by which proptest learns them.
 const CASES_NAME: &str = "PROPTEST_CASES";
 /// The variable by which the tests learn the seed.
