@@ -277,8 +277,8 @@ mod tests {
         assert_eq!(
             files(),
             [
-                "audit-1970-01-01T00-00-05.000.log",
                 "audit-1970-01-01T00-00-07.000.log",
+                "audit-1970-01-01T00-00-09.000.log",
                 "audit.log",
             ]
         );
