@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::functions::{bytes_of_base64, loose_duration};
 use super::instant::Instant;
+use super::parser::is_reserved;
 use super::types::{ObjectType, Type};
 use super::value::{Key, List, ListKind, Map, Value};
 
@@ -235,37 +236,13 @@ pub fn untyped(data: &Json) -> Value {
     }
 }
 
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 /// The name by which expressions call a property, if it can be called at all.
 /// Kubernetes: apiserver `pkg/cel/escaping.go`.
 pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return Some(format!("__{name}__"));
     }
     let mut out = String::new();

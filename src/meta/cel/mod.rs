@@ -37,6 +37,7 @@ pub use env::{
     CompileError, Env, Evaluation, MAX_REQUEST_SIZE, PER_CALL_LIMIT, Program, RUNTIME_BUDGET,
 };
 pub use issue::{Issue, Issues};
+pub use parser::is_reserved;
 pub use schema_types::{declared, embedded};
 pub use types::{ObjectType, Type};
 pub use value::{Failure, Key, List, ListKind, Map, Value, equal};

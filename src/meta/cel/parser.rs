@@ -36,6 +36,14 @@ const RESERVED: [&str; 17] = [
     "void",
     "while",
 ];
+/// Words that are values or operators.
+const WORDS: [&str; 4] = ["true", "false", "null", "in"];
+
+/// Whether no variable can be called so, and a property only by its escaped name.
+pub fn is_reserved(name: &str) -> bool {
+    WORDS.contains(&name) || RESERVED.contains(&name)
+}
+
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, \
                      NUM_UINT, STRING, BYTES, IDENTIFIER}";
 

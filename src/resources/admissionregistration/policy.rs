@@ -3,6 +3,7 @@
 //! Kubernetes: `pkg/apis/admissionregistration/{v1,validation}`.
 
 use super::rules;
+use crate::meta::cel::is_reserved;
 use crate::meta::{Object, names};
 use crate::resources::columns;
 use crate::resources::core::pod::defaults::{child, set};
@@ -21,30 +22,6 @@ pub(super) const BINDING_COLUMNS: &[Column] = &[
 ];
 
 const ACTIONS: &[&str] = &["Audit", "Deny", "Warn"];
-/// Words that no variable may be called.
-const RESERVED: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// Defaults of a policy.
 pub(super) fn default_policy(policy: &mut Object) {
@@ -108,7 +85,7 @@ fn is_identifier(name: &str) -> bool {
     let start = letters.next();
     start.is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
         && letters.all(|b| b == b'_' || b.is_ascii_alphanumeric())
-        && !RESERVED.contains(&name)
+        && !is_reserved(name)
 }
 
 fn param_kind(at: &At<'_, '_>, errors: &mut Errors) {

@@ -21,6 +21,7 @@ mod net;
 mod pods;
 mod process;
 mod start;
+mod trust;
 mod updates;
 
 use args::Args;

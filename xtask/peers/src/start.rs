@@ -3,10 +3,9 @@
 
 use crate::Failure;
 use crate::args::Args;
-use crate::client::provider;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream};
+use crate::trust::believe;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Stream};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
@@ -24,7 +23,9 @@ pub(crate) fn command(args: &Args) -> Result<(), Failure> {
     let (address, path) = rest.split_once('/').ok_or("--url: no path")?;
     let address: SocketAddr = address.parse()?;
     let (program, words) = args.rest.split_first().ok_or("no command")?;
-    let tls = (scheme == "https").then(tls).transpose()?;
+    let tls = (scheme == "https")
+        .then(|| believe().map(Arc::new))
+        .transpose()?;
     let began = Instant::now();
     let child = std::process::Command::new(program)
         .args(words)
@@ -84,54 +85,4 @@ fn ready(address: SocketAddr, request: &str, tls: Option<&Arc<ClientConfig>>) ->
     let _ = asked;
     let text = String::from_utf8_lossy(&answer);
     text.starts_with("HTTP/1.1 200") && !text.contains(r#""health":"false""#)
-}
-
-fn tls() -> Result<Arc<ClientConfig>, Failure> {
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// Believes every server: its authority is made while it starts, and only the time is of interest.
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
