@@ -1,7 +1,21 @@
-//! What Go's JSON decoder says of text that is no JSON: clients see these words in a Status. Must not
-//! know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
+//! What Go's JSON decoder says of text that is no JSON, and of which Go type a value is that it read:
+//! clients see these words in a Status. Must not know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
 
+use serde_json::Value;
 use serde_json::error::Category;
+
+/// The Go type of a value of no declared type, as `%T` prints it.
+pub fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
 
 /// The words for why `text` cannot be read.
 pub fn words(text: &[u8], error: &serde_json::Error) -> String {

@@ -3,6 +3,7 @@
 
 use super::compare::{Node, Shape, identified, identity, is_declared, shape};
 use super::field_set::{FieldSet, PathElement, path_text};
+use crate::meta::go_json::type_of;
 use crate::meta::patch::strategic::go_text;
 use crate::meta::schema_node::{Expected, child};
 use crate::meta::{ListType, SchemaNode};
@@ -80,7 +81,7 @@ fn unexpected(value: &Value, expected: Expected) -> Option<String> {
         Expected::Anything => return None,
         Expected::Map => format!("expected map, got &{{{shown}}}"),
         Expected::List => format!("expected list, got &{{{shown}}}"),
-        Expected::Numeric => format!("expected numeric (int or float), got {}", go_type(value)),
+        Expected::Numeric => format!("expected numeric (int or float), got {}", type_of(value)),
         Expected::String => {
             let shown = go_source(value);
             format!("expected string, got &value.valueUnstructured{{Value:{shown}}}")
@@ -88,18 +89,6 @@ fn unexpected(value: &Value, expected: Expected) -> Option<String> {
         Expected::Boolean => format!("expected boolean, got &{{{shown}}}"),
         Expected::Scalar => format!("expected any scalar, got &{{{shown}}}"),
     })
-}
-
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 /// A value as Go's source would have it.

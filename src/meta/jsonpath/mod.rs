@@ -2,6 +2,7 @@
 //! filters, slices, unions, wildcards, recursive descent. Must not know kinds.
 //! Kubernetes: client-go `util/jsonpath`; results and words are its own.
 
+use crate::meta::go_json::type_of;
 use serde_json::{Number, Value};
 use std::cmp::Ordering;
 
@@ -184,18 +185,6 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 /// Go's `%v` of an integer or a double.
 fn number_text(number: &Number) -> String {
     let Some(value) = number.as_f64().filter(|_| number.is_f64()) else {
@@ -314,7 +303,7 @@ fn descend<'v>(value: &'v Value, out: &mut Vec<Found<'v>>) -> Result<(), JsonPat
 
 fn cut(value: &Value, slice: Slice) -> Result<Vec<&Value>, JsonPathError> {
     let Value::Array(items) = value else {
-        return fail(format!("{} is not array or slice", go_type(value)));
+        return fail(format!("{} is not array or slice", type_of(value)));
     };
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let from_end = |n: i64| if n < 0 { n.saturating_add(length) } else { n };

@@ -3,6 +3,7 @@
 //! Kubernetes: apiextensions-apiserver `pkg/registry/customresource`.
 
 use super::structural::{self, Structural};
+use crate::meta::go_json::type_of;
 use crate::meta::{FieldError, FieldErrorKind, Object, names};
 use crate::resources::autoscaling::scale::ScalePaths;
 use crate::resources::schema::Defined;
@@ -41,7 +42,7 @@ impl CustomStrategy {
         if let Some(path) = &paths.selector {
             let found = at(object, path);
             if let Some(value) = found.filter(|value| !value.is_string()) {
-                let (go, told) = (go_type(value), value);
+                let (go, told) = (type_of(value), value);
                 let why = format!(
                     ".{} accessor error: {told} is of the type {go}, expected string",
                     path.join(".")
@@ -236,18 +237,6 @@ fn dotted(path: &[String]) -> String {
     format!(".{}", path.join("."))
 }
 
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
 fn count_error(object: &Object, path: &[String]) -> Option<FieldError> {
     let value = at(object, path)?;
     let count = value.as_i64();
@@ -257,7 +246,7 @@ fn count_error(object: &Object, path: &[String]) -> Option<FieldError> {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            let go = go_type(value);
+            let go = type_of(value);
             format!(
                 "{} accessor error: {shown} is of the type {go}, expected int64",
                 dotted(path)
