@@ -6,7 +6,7 @@ use crate::api::authorization;
 use crate::api::context::Context;
 use crate::api::request_info::RequestInfo;
 use crate::api::{ApiServer, Body, compress, fairness, impersonation, respond, route};
-use crate::meta::{ApiError, Reason};
+use crate::meta::{ApiError, Reason, go_duration};
 use crate::resources::DefRef;
 use futures::FutureExt;
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -135,19 +135,13 @@ fn asked_time(context: &Context) -> Result<Option<Duration>, ApiError> {
     let Some(text) = context.parameter("timeout").filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    let seconds = units.iter().find_map(|(unit, scale)| {
-        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(number * scale)
-    });
-    match seconds.map(Duration::try_from_secs_f64) {
-        // Zero is no limit of the client's own.
-        Some(Ok(Duration::ZERO)) => Ok(None),
-        Some(Ok(time)) => Ok(Some(time)),
-        _ => Err(ApiError::bad_request(format!(
-            "invalid timeout specified in the request URL - timeout={text}"
-        ))),
-    }
+    let nanoseconds = go_duration::nanoseconds(&text).map_err(|why| {
+        let what = "invalid timeout specified in the request URL";
+        ApiError::bad_request(format!("{what} - {why}"))
+    })?;
+    // Zero is no limit of the client's own.
+    let time = u64::try_from(nanoseconds).ok().filter(|time| *time > 0);
+    Ok(time.map(Duration::from_nanos))
 }
 
 fn timed_out() -> ApiError {

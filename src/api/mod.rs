@@ -31,12 +31,15 @@ mod subresources;
 mod verbs;
 mod version;
 
+pub use admission::{Admission, UnknownPlugin};
 pub use audit::{Audit, AuditLogConfig, AuditMode};
 pub use authentication::{
     AccountTokens, CertificateAuthority, GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES,
     InProcessIdentity, TokenTable, UserInfo,
 };
-pub use authorization::{Attributes, Authorizer, Decision, Rules};
+pub use authorization::{
+    Attributes, AuthorizationMode, Authorizer, Decision, Rules, STANDARD_MODES,
+};
 pub use axum::body::Body;
 pub use guard::Guard;
 pub use request_info::RequestInfo;
@@ -92,6 +95,10 @@ pub struct ApiConfig {
     pub tokens: TokenTable,
     /// What signs and checks service accounts' tokens.
     pub accounts: Arc<AccountTokens>,
+    /// Who is asked whether a request is allowed, in this order.
+    pub authorization: Vec<AuthorizationMode>,
+    /// Which admission plugins act.
+    pub admission: Admission,
     /// The authority of client certificates, if they are accepted.
     pub client_ca: Option<CertificateAuthority>,
     /// The audit log, if there is one.
@@ -108,6 +115,7 @@ pub struct ApiConfig {
 pub struct ApiServer {
     registry: registry::Registry,
     authorization: authorization::Authorization,
+    admission: Admission,
     metrics: metrics::ApiMetrics,
     fairness: Arc<fairness::Fairness>,
     openapi: openapi::Documents,
@@ -143,7 +151,8 @@ impl ApiServer {
             metrics.all(),
         );
         let server = Arc::new(Self {
-            authorization: authorization::standard(&registry.cache),
+            authorization: authorization::of_modes(&config.authorization, &registry.cache),
+            admission: config.admission,
             metrics,
             fairness,
             openapi: openapi::Documents::default(),

@@ -10,6 +10,7 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING,
 };
 use http::{Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 const FLOW_SCHEMA_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
@@ -26,6 +27,15 @@ pub(crate) fn value(
 ) -> Result<Response<Body>, ApiError> {
     let bytes = codec::encode(accepted, value)?;
     Ok(bytes_of(accepted.content_type(), status, bytes))
+}
+
+/// A document whose fields stand in the order of its type.
+pub(crate) fn document(
+    accepted: &Accepted,
+    document: &impl Serialize,
+) -> Result<Response<Body>, ApiError> {
+    let bytes = codec::encode_document(accepted, document)?;
+    Ok(bytes_of(accepted.content_type(), StatusCode::OK, bytes))
 }
 
 /// Bytes of a media type.

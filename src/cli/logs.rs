@@ -40,8 +40,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     tail: i64,
     /// Only return logs newer than a relative duration like 5s, 2m, or 3h.
-    #[arg(long, value_name = "DURATION", value_parser = |text: &str| durations::seconds(text)
-        .map_err(|_| format!("time: invalid duration {text:?}")))]
+    #[arg(long, value_name = "DURATION", value_parser = durations::seconds)]
     since: Option<u64>,
     /// Only return logs after a specific date (RFC3339).
     #[arg(long, value_name = "TIME")]

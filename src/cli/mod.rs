@@ -47,12 +47,13 @@ macro_rules! verbs {
     ($($(#[$meta:meta])* $variant:ident => $module:ident,)+) => {
         #[derive(Debug, Subcommand)]
         enum Verb {
-            $($(#[$meta])* $variant($module::Args),)+
+            // Boxed: one verb's flags are many more than another's.
+            $($(#[$meta])* $variant(Box<$module::Args>),)+
         }
 
         async fn run(verb: Verb, global: GlobalArgs) -> Result<ExitCode, CliError> {
             match verb {
-                $(Verb::$variant(args) => $module::run(args, global).await,)+
+                $(Verb::$variant(args) => $module::run(*args, global).await,)+
             }
         }
     };

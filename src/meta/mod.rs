@@ -6,6 +6,7 @@ pub mod apply;
 pub mod cel;
 mod error;
 pub mod fields;
+pub mod go_duration;
 pub mod go_json;
 mod gvk;
 pub mod jsonpath;

@@ -2,7 +2,8 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{
-    AccountTokens, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Guard, Limits, TokenTable, UserInfo,
+    AccountTokens, Admission, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Guard, Limits,
+    TokenTable, UserInfo,
 };
 use crate::client::{Client, ClientError, Query};
 use crate::controllers::{Controllers, ControllersConfig, NODE_CONTROLLER, Trust, mark_silent};
@@ -14,6 +15,7 @@ use crate::sched::{Scheduler, SchedulerConfig};
 use crate::serve::in_process::Clients;
 use crate::serve::listen::{self, Listening};
 use crate::serve::parts::{self, Kept, LeftBehind, SharedByNodes};
+use crate::serve::token_file;
 use crate::serve::{ServeConfig, ServeError};
 use crate::stdx::{Clock, Metrics, Shutdown, register_process_metrics};
 use futures::FutureExt;
@@ -44,7 +46,7 @@ pub struct Cluster {
     failed: watch::Receiver<Option<String>>,
     /// What is removed when the cluster stops.
     _left_behind: LeftBehind,
-    _scheduler: Scheduler,
+    _scheduler: Option<Scheduler>,
     _controllers: Controllers,
 }
 
@@ -104,6 +106,14 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
         scheme = scheme.without_retired();
     }
     let accounts = Arc::new(ground.kept.account_tokens(address)?);
+    let access = &ground.config.access;
+    let tokens = match &access.token_auth_file {
+        None => TokenTable::new(),
+        Some(file) => token_file::read(file)
+            .map_err(|error| ServeError::Config(format!("--token-auth-file: {error}")))?,
+    };
+    let admission = Admission::without(&access.disabled_admission_plugins)
+        .map_err(|error| ServeError::Config(format!("--disable-admission-plugins: {error}")))?;
     let audit = match &ground.config.audit {
         None => None,
         Some(audit) => {
@@ -119,9 +129,14 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
         dialer: fabric.clone(),
         nodes: nodes.clone(),
         clock: ground.clock.clone(),
-        tokens: TokenTable::new(),
+        tokens,
+        authorization: access.authorization.clone(),
+        admission,
         accounts: accounts.clone(),
-        client_ca: Some(parts::client_authority(&ground.kept.authority)?),
+        client_ca: Some(parts::client_authority(
+            &ground.kept.authority,
+            access.client_ca_file.as_deref(),
+        )?),
         shutdown: ground.branches.api.clone(),
         limits: Limits {
             mutating_in_flight_max: ground.config.max_mutating_requests_inflight,
@@ -165,7 +180,7 @@ async fn say_silent_nodes(ground: &Ground<'_>, clients: &Clients) -> Result<(), 
 }
 
 /// Starts who acts on the API beside the nodes, each under its own user.
-fn start_control(ground: &Ground<'_>, world: &World) -> (Controllers, Scheduler) {
+fn start_control(ground: &Ground<'_>, world: &World) -> (Controllers, Option<Scheduler>) {
     let (clients, accounts) = (&world.clients, world.accounts.clone());
     let shutdown = &ground.branches.control;
     let component = |user: &str, manager: &str| clients.client(UserInfo::new(user, &[]), manager);
@@ -183,11 +198,13 @@ fn start_control(ground: &Ground<'_>, world: &World) -> (Controllers, Scheduler)
         shutdown: shutdown.clone(),
         metrics: ground.metrics.clone(),
     });
-    let scheduler = Scheduler::start(SchedulerConfig {
-        client: component("system:kube-scheduler", "kube-scheduler"),
-        clock: ground.clock.clone(),
-        shutdown: shutdown.clone(),
-        metrics: ground.metrics.clone(),
+    let scheduler = ground.config.scheduler.then(|| {
+        Scheduler::start(SchedulerConfig {
+            client: component("system:kube-scheduler", "kube-scheduler"),
+            clock: ground.clock.clone(),
+            shutdown: shutdown.clone(),
+            metrics: ground.metrics.clone(),
+        })
     });
     (controllers, scheduler)
 }
@@ -257,7 +274,11 @@ impl Cluster {
         say_silent_nodes(&ground, &world.clients).await?;
         let (controllers, scheduler) = start_control(&ground, &world);
         start_nodes(&ground, &world).await?;
-        if !(scheduler.ready().await && controllers.ready().await) {
+        let scheduling = match &scheduler {
+            Some(scheduler) => scheduler.ready().await,
+            None => true,
+        };
+        if !(scheduling && controllers.ready().await) {
             return Err(ServeError::Start("stopped before it was ready".to_owned()));
         }
 

@@ -1,6 +1,6 @@
 //! What a cluster is started with. The command line fills it in; a test may as well.
 
-use crate::api::AuditLogConfig;
+use crate::api::{AuditLogConfig, AuthorizationMode, STANDARD_MODES};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +52,30 @@ pub struct AuditConfig {
     pub log: AuditLogConfig,
 }
 
+/// Whom the API believes, and what it lets him do.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// Who is asked whether a request is allowed, in this order.
+    pub authorization: Vec<AuthorizationMode>,
+    /// A file with authorities whose client certificates are believed, beside the cluster's own.
+    pub client_ca_file: Option<PathBuf>,
+    /// A file with bearer tokens and whose they are, as kube-apiserver reads it.
+    pub token_auth_file: Option<PathBuf>,
+    /// Admission plugins that do not act, by Kubernetes' names of them.
+    pub disabled_admission_plugins: Vec<String>,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self {
+            authorization: STANDARD_MODES.to_vec(),
+            client_ca_file: None,
+            token_auth_file: None,
+            disabled_admission_plugins: Vec::new(),
+        }
+    }
+}
+
 /// Everything a cluster is started with.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
@@ -61,7 +85,7 @@ pub struct ServeConfig {
     pub data_dir: Option<PathBuf>,
     /// A further file to write the admin's kubeconfig to.
     pub kubeconfig: Option<PathBuf>,
-    /// How many virtual nodes.
+    /// How many virtual nodes; 0 is an API with its controllers and nothing that runs pods.
     pub nodes: usize,
     /// Their size.
     pub node_shape: NodeShape,
@@ -77,6 +101,10 @@ pub struct ServeConfig {
     pub max_mutating_requests_inflight: usize,
     /// Serve no versions that Kubernetes has retired (extensions/v1beta1 Ingress and the like).
     pub hide_retired_apis: bool,
+    /// Whom the API believes, and what it lets him do.
+    pub access: AccessConfig,
+    /// Whether this process schedules pods; without, somebody else must.
+    pub scheduler: bool,
     /// What guests may reach outside the cluster, as `--egress` takes it.
     pub egress: Vec<String>,
     /// Where compiled code is kept; `None` is in the data directory, or nowhere without one.
@@ -99,6 +127,8 @@ impl Default for ServeConfig {
             max_requests_inflight: 400,
             max_mutating_requests_inflight: 200,
             hide_retired_apis: false,
+            access: AccessConfig::default(),
+            scheduler: true,
             egress: Vec::new(),
             compile_cache: None,
             mock_runtime: false,

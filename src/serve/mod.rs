@@ -8,10 +8,11 @@ mod in_process;
 mod listen;
 mod parts;
 mod pki;
+mod token_file;
 
-pub use crate::api::{AuditLogConfig, AuditMode};
+pub use crate::api::{AuditLogConfig, AuditMode, AuthorizationMode};
 pub use cluster::Cluster;
-pub use config::{AuditConfig, NODES_MAX, NodeShape, ServeConfig, default_data_dir};
+pub use config::{AccessConfig, AuditConfig, NODES_MAX, NodeShape, ServeConfig, default_data_dir};
 
 use std::path::{Path, PathBuf};
 

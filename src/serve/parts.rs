@@ -46,11 +46,8 @@ const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// Refuses settings that make no sense, before anything is touched.
 pub(crate) fn check(config: &ServeConfig) -> Result<(), ServeError> {
     let wrong = |what: String| Err(ServeError::Config(what));
-    if config.nodes == 0 || config.nodes > NODES_MAX {
-        return wrong(format!(
-            "--nodes {}: between 1 and {NODES_MAX}",
-            config.nodes
-        ));
+    if config.nodes > NODES_MAX {
+        return wrong(format!("--nodes {}: at most {NODES_MAX}", config.nodes));
     }
     if config.max_requests_inflight + config.max_mutating_requests_inflight == 0 {
         return wrong(
@@ -169,11 +166,23 @@ fn open_images(dir: Option<&DataDir>) -> Result<Arc<ImageStore>, ServeError> {
 }
 
 /// The authority by which client certificates are known.
-pub(crate) fn client_authority(authority: &Authority) -> Result<CertificateAuthority, ServeError> {
+pub(crate) fn client_authority(
+    authority: &Authority,
+    further: Option<&Path>,
+) -> Result<CertificateAuthority, ServeError> {
     let unusable = |error: String| ServeError::Start(format!("the certificate authority: {error}"));
-    let root = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes())
+    let own = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes())
         .map_err(|error| unusable(error.to_string()))?;
-    CertificateAuthority::new(&[root]).map_err(unusable)
+    let mut roots = vec![own];
+    if let Some(file) = further {
+        let told = |error: rustls::pki_types::pem::Error| {
+            ServeError::Config(format!("--client-ca-file {}: {error}", file.display()))
+        };
+        for certificate in CertificateDer::pem_file_iter(file).map_err(told)? {
+            roots.push(certificate.map_err(told)?);
+        }
+    }
+    CertificateAuthority::new(&roots).map_err(unusable)
 }
 
 /// What the API server shows to its clients.

@@ -31,6 +31,11 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    /// The digest itself.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits without the algorithm, as used in file names.
     pub fn hex(&self) -> String {
         use fmt::Write as _;

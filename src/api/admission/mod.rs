@@ -1,5 +1,5 @@
 //! What is asked of an object beyond its kind's own rules, before it is written. The plugins and
-//! their order stand in [`PLUGINS`]; all of them may change the object first, then all may refuse it.
+//! their order stand in [`PLUGINS`]; all of those that act may change the object first, then all may refuse it.
 //! A plugin is one file and one line. Must not write.
 
 mod certificate_signing_request;
@@ -117,7 +117,7 @@ pub(crate) trait Plugin: Sync {
     }
 }
 
-/// The plugins, in the order in which they act, which is Kubernetes'.
+/// All plugins, in the order in which they act, which is Kubernetes'.
 static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &limit_ranger::LimitRanger,
@@ -133,32 +133,72 @@ static PLUGINS: &[&dyn Plugin] = &[
     &rbac_escalation::RbacEscalation,
 ];
 
-/// Lets every plugin change the object.
-pub(crate) fn mutate(
-    request: &Request<'_>,
-    object: &mut Object,
-    old: Option<&Object>,
-) -> Result<(), ApiError> {
-    for plugin in PLUGINS {
-        plugin
-            .mutate(request, object, old)
-            .inspect_err(|error| note(*plugin, error))?;
-    }
-    Ok(())
+/// Which plugins act.
+pub struct Admission {
+    plugins: Vec<&'static dyn Plugin>,
 }
 
-/// Lets every plugin refuse the object.
-pub(crate) fn validate(
-    request: &Request<'_>,
-    object: &Object,
-    old: Option<&Object>,
-) -> Result<(), ApiError> {
-    for plugin in PLUGINS {
-        plugin
-            .validate(request, object, old)
-            .inspect_err(|error| note(*plugin, error))?;
+/// A name that no plugin has.
+#[derive(Debug, thiserror::Error)]
+#[error("admission plugin {0:?} is unknown; there are {all}", all = names().join(", "))]
+pub struct UnknownPlugin(String);
+
+fn names() -> Vec<&'static str> {
+    PLUGINS.iter().map(|plugin| plugin.name()).collect()
+}
+
+impl Default for Admission {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            plugins: PLUGINS.to_vec(),
+        }
     }
-    Ok(())
+}
+
+impl Admission {
+    /// All but these, by Kubernetes' names of them.
+    pub fn without(disabled: &[String]) -> Result<Self, UnknownPlugin> {
+        let known = names();
+        let unknown = |name: &&String| !known.contains(&name.as_str());
+        if let Some(name) = disabled.iter().find(unknown) {
+            return Err(UnknownPlugin(name.clone()));
+        }
+        let mut admission = Self::default();
+        let acts = |plugin: &&dyn Plugin| !disabled.iter().any(|name| name == plugin.name());
+        admission.plugins.retain(acts);
+        Ok(admission)
+    }
+
+    /// Lets every plugin change the object.
+    pub(crate) fn mutate(
+        &self,
+        request: &Request<'_>,
+        object: &mut Object,
+        old: Option<&Object>,
+    ) -> Result<(), ApiError> {
+        for plugin in &self.plugins {
+            plugin
+                .mutate(request, object, old)
+                .inspect_err(|error| note(*plugin, error))?;
+        }
+        Ok(())
+    }
+
+    /// Lets every plugin refuse the object.
+    pub(crate) fn validate(
+        &self,
+        request: &Request<'_>,
+        object: &Object,
+        old: Option<&Object>,
+    ) -> Result<(), ApiError> {
+        for plugin in &self.plugins {
+            plugin
+                .validate(request, object, old)
+                .inspect_err(|error| note(*plugin, error))?;
+        }
+        Ok(())
+    }
 }
 
 fn note(plugin: &dyn Plugin, error: &ApiError) {

@@ -14,6 +14,7 @@ use crate::api::context::Context;
 use crate::api::registry::Cache;
 use crate::api::request_info::RequestInfo;
 use crate::meta::{ApiError, GroupResource, Reason};
+use crate::resources::rbac::policy::PolicyRule;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -58,16 +59,83 @@ pub(crate) struct Authorization {
     pub(crate) rbac: Rbac,
 }
 
-/// The authorizers in the order they are asked.
-pub(crate) fn standard(cache: &Arc<Cache>) -> Authorization {
+/// Somebody who may be asked, by Kubernetes' name of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationMode {
+    /// The nodes' agents may do what their pods need.
+    Node,
+    /// Roles and their bindings.
+    Rbac,
+    /// Everything is allowed.
+    AlwaysAllow,
+    /// Nothing is allowed.
+    AlwaysDeny,
+}
+
+/// The modes, with Kubernetes' names of them.
+const MODES: &[(&str, AuthorizationMode)] = &[
+    ("Node", AuthorizationMode::Node),
+    ("RBAC", AuthorizationMode::Rbac),
+    ("AlwaysAllow", AuthorizationMode::AlwaysAllow),
+    ("AlwaysDeny", AuthorizationMode::AlwaysDeny),
+];
+
+/// The modes of kube-apiserver's own installers.
+pub const STANDARD_MODES: &[AuthorizationMode] =
+    &[AuthorizationMode::Node, AuthorizationMode::Rbac];
+
+impl std::str::FromStr for AuthorizationMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = MODES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, mode)| *mode).ok_or_else(|| {
+            let names: Vec<&str> = MODES.iter().map(|(name, _)| *name).collect();
+            format!(
+                "{name:?} is not a valid mode; there are {}",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+/// The authorizers in the order they are asked; the cluster's masters come before all of them.
+pub(crate) fn of_modes(modes: &[AuthorizationMode], cache: &Arc<Cache>) -> Authorization {
     let rbac = Rbac::new(cache);
+    let mut all: Vec<Box<dyn Authorizer>> = vec![Box::new(Masters)];
+    all.extend(modes.iter().map(|mode| -> Box<dyn Authorizer> {
+        match mode {
+            AuthorizationMode::Node => Box::new(nodes::Nodes::new(cache.clone())),
+            AuthorizationMode::Rbac => Box::new(rbac.clone()),
+            AuthorizationMode::AlwaysAllow => Box::new(Always(true)),
+            AuthorizationMode::AlwaysDeny => Box::new(Always(false)),
+        }
+    }));
     Authorization {
-        all: Box::new(Union(vec![
-            Box::new(Masters),
-            Box::new(nodes::Nodes::new(cache.clone())),
-            Box::new(rbac.clone()),
-        ])),
+        all: Box::new(Union(all)),
         rbac,
+    }
+}
+
+/// Allows everything, or nothing.
+struct Always(bool);
+
+impl Authorizer for Always {
+    fn authorize(&self, _attributes: &Attributes<'_>) -> Decision {
+        if self.0 {
+            Decision::Allow(None)
+        } else {
+            Decision::NoOpinion("Everything is forbidden.".to_owned())
+        }
+    }
+
+    fn rules(&self, _user: &UserInfo, _namespace: &str) -> Rules {
+        let mut rules = Rules::default();
+        if self.0 {
+            rules.add_rule(PolicyRule::all_resources());
+            rules.add_rule(PolicyRule::all_paths());
+        }
+        rules
     }
 }
 

@@ -15,6 +15,7 @@ use crate::meta::{ApiError, Reason, go_json, protobuf, yaml};
 use crate::resources::wire;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::Serialize;
 use serde_json::Value;
 
 /// The media type of a request's body, without parameters and in lower case; JSON if it is not told.
@@ -78,22 +79,40 @@ fn unreadable(body: &[u8], error: &serde_json::Error) -> ApiError {
 /// Encodes an answer.
 pub(crate) fn encode(accepted: &Accepted, value: &Value) -> Result<Vec<u8>, ApiError> {
     match accepted.format {
-        Format::Json if accepted.pretty => {
-            let mut out = Vec::new();
-            let indent = serde_json::ser::PrettyFormatter::with_indent(b"  ");
-            let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
-            serde::Serialize::serialize(value, &mut serializer).map_err(ApiError::internal)?;
-            Ok(out)
-        }
-        Format::Json => {
-            let mut out = serde_json::to_vec(value).map_err(ApiError::internal)?;
-            out.push(b'\n');
-            Ok(out)
-        }
+        Format::Json => encode_json(accepted, value),
         Format::Yaml => {
             let text = serde_yaml::to_string(value).map_err(ApiError::internal)?;
             Ok(text.into_bytes())
         }
         Format::Protobuf => wire::table().encode(value).map_err(ApiError::internal),
     }
+}
+
+/// Encodes a document whose fields, in JSON, stand in the order of its type.
+pub(crate) fn encode_document(
+    accepted: &Accepted,
+    document: &impl Serialize,
+) -> Result<Vec<u8>, ApiError> {
+    match accepted.format {
+        Format::Json => encode_json(accepted, document),
+        Format::Yaml | Format::Protobuf => {
+            let value = serde_json::to_value(document).map_err(ApiError::internal)?;
+            encode(accepted, &value)
+        }
+    }
+}
+
+fn encode_json(accepted: &Accepted, value: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    if accepted.pretty {
+        let mut out = Vec::new();
+        let indent = serde_json::ser::PrettyFormatter::with_indent(b"  ");
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
+        value
+            .serialize(&mut serializer)
+            .map_err(ApiError::internal)?;
+        return Ok(out);
+    }
+    let mut out = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    out.push(b'\n');
+    Ok(out)
 }

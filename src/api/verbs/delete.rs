@@ -120,7 +120,7 @@ pub(crate) async fn delete_one(
             operation: Operation::Delete,
             now: server.clock.now(),
         };
-        admission::validate(&request, &old, Some(&old))?;
+        server.admission.validate(&request, &old, Some(&old))?;
         let step = plan(server, target, options, &old);
         let written = match &step {
             Step::Wait => Ok(()),

@@ -292,11 +292,11 @@ impl Change<'_> {
             ownership::track(self, &mut object, None);
         }
         let request = self.admission(Operation::Create);
-        admission::mutate(&request, &mut object, None)?;
+        self.server.admission.mutate(&request, &mut object, None)?;
         self.dedup_owner_references(&mut object, TWICE_AFTER_ADMISSION);
         rules::begin_create(def, &mut object, &self.server.clock);
         def.check(&object)?;
-        admission::validate(&request, &object, None)?;
+        self.server.admission.validate(&request, &object, None)?;
         for warning in def.warnings(&object, None) {
             self.context.warn(warning);
         }
@@ -393,7 +393,9 @@ impl Change<'_> {
             ownership::track(self, &mut new, Some(old));
         }
         let request = self.admission(Operation::Update);
-        admission::mutate(&request, &mut new, Some(old))?;
+        self.server
+            .admission
+            .mutate(&request, &mut new, Some(old))?;
         self.dedup_owner_references(&mut new, TWICE_AFTER_ADMISSION);
         def.prepare_for_update(self.part, &mut new, old);
         // A part writes less than was sent.
@@ -401,7 +403,7 @@ impl Change<'_> {
             ownership::track(self, &mut new, Some(old));
         }
         def.check_update(self.part, &new, old)?;
-        admission::validate(&request, &new, Some(old))?;
+        self.server.admission.validate(&request, &new, Some(old))?;
         for warning in def.warnings(&new, Some(old)) {
             self.context.warn(warning);
         }

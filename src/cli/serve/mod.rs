@@ -1,6 +1,7 @@
 //! `wkube serve`: a cluster in this process, until it is told to stop or the command it was
 //! started for has ended.
 
+mod access;
 mod audit;
 mod demo;
 mod ready;
@@ -11,7 +12,7 @@ use crate::cli::context::{CliError, GlobalArgs};
 use crate::cli::manifests::{self, FileArgs, Manifest, Manifests};
 use crate::cli::serve::signals::Signals;
 use crate::cli::serve::voice::LogFormat;
-use crate::meta::Quantity;
+use crate::meta::{Quantity, go_duration};
 use crate::serve::{Cluster, NodeShape, ServeConfig, default_data_dir};
 use crate::stdx::Clock;
 use std::io::IsTerminal;
@@ -69,7 +70,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     accept_hosts: Vec<String>,
     /// How long /readyz says that the server will end before it refuses anything
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = go_duration::positive)]
     shutdown_delay_duration: Duration,
     #[command(flatten)]
     audit: audit::AuditArgs,
@@ -82,6 +83,11 @@ pub(crate) struct Args {
     /// Do not serve the versions that Kubernetes has retired, such as extensions/v1beta1 Ingress
     #[arg(long)]
     hide_retired_apis: bool,
+    #[command(flatten)]
+    access: access::AccessArgs,
+    /// Schedule pods; with `false` somebody else has to
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    scheduler: bool,
     /// Run containers by the mock runtime, which does what annotations say
     #[arg(long)]
     mock_runtime: bool,
@@ -108,16 +114,6 @@ pub(crate) struct Args {
 fn cpu_millis(text: &str) -> Result<u64, String> {
     let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
     u64::try_from(quantity.millis()).map_err(|_| "must not be negative".to_owned())
-}
-
-/// `500ms`, `10s`, `1m`: as Go writes a length of time, with one unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let found = units.iter().find_map(|(unit, millis)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Duration::from_millis(number.checked_mul(*millis)?))
-    });
-    found.ok_or_else(|| format!("time: invalid duration {text:?}"))
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
@@ -231,6 +227,8 @@ fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
         max_requests_inflight: args.max_requests_inflight,
         max_mutating_requests_inflight: args.max_mutating_requests_inflight,
         hide_retired_apis: args.hide_retired_apis,
+        access: args.access.config(),
+        scheduler: args.scheduler,
         egress: args.egress.clone(),
         compile_cache: args.compile_cache.clone(),
         mock_runtime: args.mock_runtime,

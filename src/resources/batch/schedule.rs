@@ -1,7 +1,11 @@
 //! The schedule of a CronJob: five fields, or a word such as `@daily`. Must not read the clock.
 //! Kubernetes: the standard parser of `robfig/cron` 3, whose words these are.
 
+use crate::meta::go_duration;
 use crate::resources::validate::{At, Errors};
+
+/// Nanoseconds of a second.
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// When something is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,43 +227,10 @@ fn value(word: &str, names: &[(&str, u32)], text: &str) -> Result<u32, String> {
     Ok(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Whole seconds of a duration as Go writes it (`1h30m`).
+/// Whole seconds of a duration as Go writes it (`1h30m`); none of a negative one.
 fn duration(text: &str) -> Result<u64, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
-    if text == "0" {
-        return Ok(0);
-    }
-    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, after) = rest.split_at(end.unwrap_or(rest.len()));
-        let amount: f64 = number.parse().map_err(|_| invalid())?;
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.');
-        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
-        let scale = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "" => return Err(format!("time: missing unit in duration {text:?}")),
-            _ => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
-        };
-        seconds += amount * scale;
-        rest = after;
-    }
-    let negative = text.starts_with('-');
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a cast of a float saturates"
-    )]
-    Ok(if negative { 0 } else { seconds as u64 })
+    let nanoseconds = go_duration::nanoseconds(text)?;
+    Ok(u64::try_from(nanoseconds).unwrap_or(0) / NANOSECONDS)
 }
 
 /// Checks a schedule. `was_zoned`: the stored one has a time zone in it, which is kept.

@@ -44,8 +44,16 @@ const LIST: &[Parameter] = &[
         "string",
         "Where the last page ended, as it was answered.",
     ),
-    ("fieldSelector", "string", "Only objects with these fields."),
-    ("labelSelector", "string", "Only objects with these labels."),
+    (
+        "fieldSelector",
+        "string",
+        "A selector to restrict the list of returned objects by their fields. Defaults to everything.",
+    ),
+    (
+        "labelSelector",
+        "string",
+        "A selector to restrict the list of returned objects by their labels. Defaults to everything.",
+    ),
     ("limit", "integer", "The most objects in one page."),
     ("resourceVersion", "string", "How new the answer must be."),
     (

@@ -46,6 +46,30 @@ impl PolicyRule {
         }
     }
 
+    /// Everything with every resource.
+    pub fn all_resources() -> Self {
+        let all = || vec!["*".to_owned()];
+        Self {
+            groups: all(),
+            resources: all(),
+            urls: Vec::new(),
+            names: Vec::new(),
+            verbs: all(),
+        }
+    }
+
+    /// Everything with every path.
+    pub fn all_paths() -> Self {
+        let all = || vec!["*".to_owned()];
+        Self {
+            groups: Vec::new(),
+            resources: Vec::new(),
+            urls: all(),
+            names: Vec::new(),
+            verbs: all(),
+        }
+    }
+
     /// As a role says it.
     pub fn to_value(&self) -> Value {
         let mut rule = Map::new();

@@ -109,6 +109,61 @@ async fn discovery_lists_what_kubernetes_lists() {
     assert_eq!(groups, order);
 }
 
+/// Scripts search the raw text, so fields stand as Kubernetes writes them.
+#[tokio::test]
+async fn discovery_is_written_in_the_order_of_kubernetes() {
+    let cluster = Cluster::start().await;
+    let get = async |uri: &str| {
+        let answer = cluster.get(uri).await;
+        String::from_utf8(answer.bytes.to_vec()).unwrap()
+    };
+    let core = get("/api/v1").await;
+    let start = r#"{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"v1","resources":["#;
+    assert!(core.starts_with(start), "{core}");
+    let verbs =
+        r#""verbs":["create","delete","deletecollection","get","list","patch","update","watch"]"#;
+    let maps = format!(
+        r#"{{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap",{verbs},"shortNames":["cm"],"storageVersionHash":"qFsyl6wFWjQ="}}"#
+    );
+    assert!(core.contains(&maps), "{core}");
+    let scale = r#"{"name":"replicationcontrollers/scale","singularName":"","namespaced":true,"group":"autoscaling","version":"v1","kind":"Scale","verbs":["get","patch","update"]}"#;
+    assert!(core.contains(scale), "{core}");
+    // What is kept in the form of another group or version says so; what is not kept says nothing.
+    for (uri, resource, hash) in [
+        (
+            "/apis/autoscaling/v1",
+            "horizontalpodautoscalers",
+            Some("qwQve8ut294="),
+        ),
+        ("/apis/events.k8s.io/v1", "events", Some("r2yiGXH7wu8=")),
+        (
+            "/apis/discovery.k8s.io/v1",
+            "endpointslices",
+            Some("qgS0xkrxYAI="),
+        ),
+        ("/api/v1", "componentstatuses", None),
+        ("/apis/authentication.k8s.io/v1", "tokenreviews", None),
+    ] {
+        let list: Value = serde_json::from_str(&get(uri).await).unwrap();
+        let of = |item: &&Value| item["name"] == resource;
+        let found = list["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(of)
+            .unwrap();
+        assert_eq!(found["storageVersionHash"].as_str(), hash, "{uri}");
+    }
+    let groups = get("/apis").await;
+    let start = r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":""#;
+    assert!(groups.starts_with(start), "{groups}");
+    let apps = r#"{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}"#;
+    assert!(groups.contains(apps), "{groups}");
+    let group = get("/apis/apps").await;
+    let start = r#"{"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":["#;
+    assert!(group.starts_with(start), "{group}");
+}
+
 #[tokio::test]
 async fn the_aggregated_form_lists_the_same_and_is_cached_by_its_etag() {
     let cluster = Cluster::start().await;

@@ -150,6 +150,8 @@ impl Cluster {
             clock,
             tokens,
             accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
+            admission: wkube::api::Admission::default(),
+            authorization: wkube::api::STANDARD_MODES.to_vec(),
             client_ca: None,
             shutdown: shutdown.clone(),
             limits,

@@ -57,6 +57,8 @@ async fn edge() -> Edge {
         clock: Clock::real(),
         tokens: TokenTable::new(),
         accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
+        admission: wkube::api::Admission::default(),
+        authorization: wkube::api::STANDARD_MODES.to_vec(),
         client_ca: Some(CertificateAuthority::new(std::slice::from_ref(&authority.der)).unwrap()),
         shutdown: shutdown.clone(),
         limits: Limits::default(),

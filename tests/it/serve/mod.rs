@@ -1,6 +1,7 @@
 //! `wkube serve` as a user has it: what it says, how it stops, what its flags do. The real binary,
 //! mostly with the mock runtime.
 
+mod access;
 mod figures;
 mod guests;
 mod identity;

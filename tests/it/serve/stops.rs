@@ -87,7 +87,7 @@ fn json_logs_are_json_line_by_line() {
 #[test]
 fn settings_that_make_no_sense_are_refused_in_words() {
     for (args, words) in [
-        (["--nodes", "0"], "--nodes 0: between 1 and 1000"),
+        (["--nodes", "1001"], "--nodes 1001: at most 1000"),
         (["--nodes", "-1"], "invalid value '-1' for '--nodes <N>'"),
         (["--node-cpu", "0"], "--node-cpu: must be more than 0"),
         (["--node-cpu", "-1"], "must not be negative"),
@@ -101,6 +101,22 @@ fn settings_that_make_no_sense_are_refused_in_words() {
         (
             ["--shutdown-delay-duration", "soon"],
             "time: invalid duration \"soon\"",
+        ),
+        (
+            ["--disable-admission-plugins", "Priority,Nothing"],
+            "--disable-admission-plugins: admission plugin \"Nothing\" is unknown",
+        ),
+        (
+            ["--authorization-mode", "ABAC"],
+            "\"ABAC\" is not a valid mode; there are Node, RBAC, AlwaysAllow, AlwaysDeny",
+        ),
+        (
+            ["--token-auth-file", "/dev/null/tokens"],
+            "--token-auth-file: /dev/null/tokens: ",
+        ),
+        (
+            ["--client-ca-file", "/dev/null/ca.crt"],
+            "--client-ca-file /dev/null/ca.crt: ",
         ),
         (
             ["--audit-log-path", "-"],
