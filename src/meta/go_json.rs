@@ -17,6 +17,32 @@ pub fn type_of(value: &Value) -> &'static str {
     }
 }
 
+/// A text as Go's `%q` prints it.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        let code = u32::from(c);
+        match c {
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            '\\' | '"' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            '\0'..='\u{7f}' => out.push_str(&format!("\\x{code:02x}")),
+            // A mark is printed as it is, although Rust escapes it.
+            _ if c.is_alphanumeric() || c.escape_debug().count() == 1 => out.push(c),
+            '\u{80}'..='\u{ffff}' => out.push_str(&format!("\\u{code:04x}")),
+            _ => out.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// The words for why `text` cannot be read.
 pub fn words(text: &[u8], error: &serde_json::Error) -> String {
     let said = error.to_string();

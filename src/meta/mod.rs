@@ -8,6 +8,7 @@ mod error;
 pub mod fields;
 pub mod go_duration;
 pub mod go_json;
+pub mod go_regex;
 mod gvk;
 pub mod jsonpath;
 pub mod labels;

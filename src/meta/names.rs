@@ -41,9 +41,14 @@ const HTTP_PATH_FMT: &str = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+";
 const CONFIG_KEY_WORDS: &str =
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
 
-/// `must be no more than N bytes`.
-pub fn max_len_error(bytes: usize) -> String {
+/// `must be no more than N bytes`: so it is said of the keys and values of labels.
+fn max_bytes_error(bytes: usize) -> String {
     format!("must be no more than {bytes} bytes")
+}
+
+/// `must be no more than N characters`: so it is said of names, although bytes are counted.
+fn max_len_error(bytes: usize) -> String {
+    format!("must be no more than {bytes} characters")
 }
 
 /// `words (e.g. 'a',  or 'b', regex used for validation is 'fmt')`, double space and all.
@@ -198,7 +203,7 @@ pub fn qualified_name(value: &str) -> Vec<String> {
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX_BYTES {
-        errors.push(format!("name part {}", max_len_error(LABEL_MAX_BYTES)));
+        errors.push(format!("name part {}", max_bytes_error(LABEL_MAX_BYTES)));
     }
     if !is_qualified_shape(name) {
         let words = regex_error(QUALIFIED_WORDS, QUALIFIED_FMT, &EXAMPLES);
@@ -211,7 +216,7 @@ pub fn qualified_name(value: &str) -> Vec<String> {
 pub fn label_value(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > LABEL_MAX_BYTES {
-        errors.push(max_len_error(LABEL_MAX_BYTES));
+        errors.push(max_bytes_error(LABEL_MAX_BYTES));
     }
     if !value.is_empty() && !is_qualified_shape(value) {
         errors.push(regex_error(
@@ -374,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             dns1123_label(&"a".repeat(64)),
-            ["must be no more than 63 bytes"]
+            ["must be no more than 63 characters"]
         );
         assert_eq!(
             dns1123_subdomain("a..b"),

@@ -140,6 +140,15 @@ impl Quantity {
         self.rounded_up(NANOS / 1000)
     }
 
+    /// The nearest floating point number.
+    #[allow(clippy::cast_precision_loss, reason = "it is approximate by name")]
+    pub fn approximate(&self) -> f64 {
+        if self.is_integer() {
+            return (self.nanos / NANOS) as f64;
+        }
+        self.nanos as f64 / NANOS as f64
+    }
+
     /// Whether it is zero.
     pub fn is_zero(&self) -> bool {
         self.nanos == 0

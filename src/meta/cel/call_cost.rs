@@ -118,7 +118,10 @@ impl Call<'_, '_> {
             "replace" => self.of_replace()?,
             "split" => {
                 let size = self.receiver()?;
-                let max = self.int(1, size.max);
+                let max = match self.args.get(1).map(|arg| &arg.expr.kind) {
+                    Some(ExprKind::Literal(Literal::Int(i))) => i.cast_unsigned(),
+                    _ => size.max,
+                };
                 (size.scaled(2.0 * TRAVERSE), Some(Range { min: 0, max }))
             }
             "join" => self.of_join(coster)?,
@@ -235,7 +238,10 @@ impl Call<'_, '_> {
 
     fn of_join(&self, coster: &Coster<'_>) -> Option<Estimate> {
         let target = self.target?;
-        let mut size = target.size.times(element_size(coster, target));
+        let mut size = match target.of {
+            Type::List(_) => target.size.times(element_size(coster, target)),
+            _ => Range::fixed(0),
+        };
         if !self.args.is_empty() {
             let separators = Range {
                 min: target.size.min.saturating_sub(1),

@@ -61,18 +61,12 @@ pub(super) fn check(
         .iter()
         .map(|(id, of)| (*id, checker.mapping.substitute(of, true)))
         .collect();
-    let checked = Checked {
+    Ok(Checked {
         expr,
         types,
         overloads: checker.overloads,
         used: checker.used,
-    };
-    let mut issues = Vec::new();
-    one_type_only(&checked, &checked.expr, false, &mut issues);
-    if issues.is_empty() {
-        return Ok(checked);
-    }
-    Err(Issues::new(source, issues))
+    })
 }
 
 struct Checker<'a> {
@@ -348,7 +342,7 @@ impl Checker<'_> {
         if self.mapping.assignable(&before, &now) {
             return most_general(&before, &now);
         }
-        // Told by `one_type_only`, which lets the arguments of `format` be.
+        // Told by `literals`, which lets the arguments of `format` be.
         Type::Dyn
     }
 
@@ -461,51 +455,5 @@ fn fill(of: &Type, with: &[(&str, Type)]) -> Type {
         }
         Type::Type(Some(inner)) => Type::Type(Some(fill(inner, with).into())),
         _ => of.clone(),
-    }
-}
-
-/// Kubernetes: `ValidateHomogeneousAggregateLiterals`; the arguments of `format` may mix types.
-fn one_type_only(checked: &Checked, expr: &Expr, exempt: bool, issues: &mut Vec<Issue>) {
-    let exempt =
-        exempt || matches!(&expr.kind, ExprKind::Call { function, .. } if function == "format");
-    let mut compare = |parts: Vec<(&Expr, bool)>| {
-        let mut first: Option<&Type> = None;
-        for (part, optional) in parts {
-            let of = checked.type_of(part);
-            let of = if optional {
-                of.unwrap_optional().unwrap_or(of)
-            } else {
-                of
-            };
-            match first {
-                None => first = Some(of),
-                Some(first) if first != of => {
-                    issues.push(issue(
-                        part.pos,
-                        format!("expected type '{first}' but found '{of}'"),
-                    ));
-                    return;
-                }
-                Some(_) => {}
-            }
-        }
-    };
-    match &expr.kind {
-        ExprKind::List(items) if !exempt => {
-            compare(
-                items
-                    .iter()
-                    .map(|(item, optional)| (item, *optional))
-                    .collect(),
-            );
-        }
-        ExprKind::Map(entries) if !exempt => {
-            compare(entries.iter().map(|e| (&e.key, false)).collect());
-            compare(entries.iter().map(|e| (&e.value, e.optional)).collect());
-        }
-        _ => {}
-    }
-    for child in expr.children() {
-        one_type_only(checked, child, exempt, issues);
     }
 }

@@ -4,17 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{Expr, ExprKind, Literal};
 use super::check::{Checked, check};
 use super::cost::{Range, estimate};
 use super::decl::DeclType;
 use super::eval::Machine;
-use super::issue::{Issue, Issues};
-use super::parser::{issue, parse};
-use super::plan::{Node, literal, plan};
+use super::issue::Issues;
+use super::literals;
+use super::parser::parse;
+use super::plan::{Node, plan};
 use super::types::Type;
-use super::value::{Outcome, Value};
-use super::{functions, value::Failure};
+use super::value::{Failure, Outcome, Value};
 
 /// Most that one evaluation may cost. Kubernetes: `PerCallLimit`.
 pub const PER_CALL_LIMIT: u64 = 1_000_000;
@@ -107,8 +106,7 @@ impl Env {
     pub fn compile(&self, source: &str) -> Result<Program, CompileError> {
         let expr = parse(source).map_err(CompileError::Issues)?;
         let checked = check(source, expr, &self.variables).map_err(CompileError::Issues)?;
-        let mut issues = Vec::new();
-        bad_literals(&checked.expr, &mut issues);
+        let issues = literals::wrong(&checked);
         if !issues.is_empty() {
             return Err(CompileError::Issues(Issues::new(source, issues)));
         }
@@ -169,34 +167,5 @@ impl Program {
             result,
             cost: machine.cost(),
         }
-    }
-}
-
-/// Literals that the function they are given to cannot read.
-/// Kubernetes: the validators of durations, timestamps and patterns.
-fn bad_literals(expr: &Expr, issues: &mut Vec<Issue>) {
-    if let ExprKind::Call { function, args, .. } = &expr.kind
-        && matches!(function.as_str(), "duration" | "timestamp" | "matches")
-        && let Some(arg) = args.first()
-        && let ExprKind::Literal(value) = &arg.kind
-        && !readable(function, value)
-    {
-        issues.push(issue(arg.pos, format!("invalid {function} argument")));
-    }
-    for child in expr.children() {
-        bad_literals(child, issues);
-    }
-}
-
-fn readable(function: &str, value: &Literal) -> bool {
-    if function == "matches" {
-        return match value {
-            Literal::String(pattern) => functions::regex::compile(pattern).is_ok(),
-            _ => true,
-        };
-    }
-    match functions::find(function) {
-        Some((_, run)) => run(&mut Machine::constant(), &[literal(value)]).is_ok(),
-        None => true,
     }
 }

@@ -73,9 +73,7 @@ impl<'a> Machine<'a> {
             Node::Fold(fold) => self.fold(fold),
             Node::InSet(item, set) => {
                 let item = self.eval(item)?;
-                Ok(Value::Bool(
-                    item.key().is_some_and(|key| set.contains(&key)),
-                ))
+                Ok(Value::Bool(set.has(&item)))
             }
             Node::Append(slot, items) => self.append(*slot, items),
             Node::Insert(slot, args) => self.insert(*slot, args),
@@ -132,20 +130,33 @@ impl<'a> Machine<'a> {
         let mut args = Vec::with_capacity(call.args.len());
         let mut failure = None;
         for node in &call.args {
-            match self.absorb(node)? {
-                Ok(Value::Invalid(why)) => failure = failure.or(Some(Failure::new(why.as_ref()))),
-                Ok(value) => args.push(value),
-                Err(why) => failure = failure.or(Some(why)),
-            }
-            if failure.is_some() && call.args.len() > 2 {
+            let why = match self.absorb(node)? {
+                Ok(Value::Invalid(why)) => Failure::new(why.as_ref()),
+                Ok(value) => {
+                    args.push(value);
+                    continue;
+                }
+                Err(why) => why,
+            };
+            args.push(Value::Invalid(why.to_string().into()));
+            failure = failure.or(Some(why));
+            if call.args.len() > 2 {
                 break;
             }
         }
         if let Some(failure) = failure {
-            self.spend(1)?;
+            // What was not evaluated to the end of its arguments costs nothing.
+            if args.len() == call.args.len() {
+                let result = Err(failure.clone());
+                let cost = runtime_cost::of_call(call.name, call.overload, &args, &result);
+                self.spend(cost)?;
+            }
             return Err(failure);
         }
-        let result = (call.function)(self, &args);
+        let result = match (call.function)(self, &args) {
+            Err(Failure::Unfit) => Err(unfit(call.name, &args)),
+            other => other,
+        };
         let cost = runtime_cost::of_call(call.name, call.overload, &args, &result);
         self.spend(cost)?;
         result
@@ -160,6 +171,14 @@ impl<'a> Machine<'a> {
     }
 
     fn list(&mut self, nodes: &[(Node, bool)]) -> Outcome {
+        let items = self.items(nodes);
+        if !matches!(items, Err(Failure::Cancelled)) {
+            self.spend(LIST)?;
+        }
+        Ok(Value::list(items?))
+    }
+
+    fn items(&mut self, nodes: &[(Node, bool)]) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::with_capacity(nodes.len());
         for (node, optional) in nodes {
             let value = self.eval(node)?;
@@ -176,11 +195,18 @@ impl<'a> Machine<'a> {
                 }
             }
         }
-        self.spend(LIST)?;
-        Ok(Value::list(items))
+        Ok(items)
     }
 
     fn map(&mut self, nodes: &[(Node, Node, bool)]) -> Outcome {
+        let map = self.entries(nodes);
+        if !matches!(map, Err(Failure::Cancelled)) {
+            self.spend(MAP)?;
+        }
+        Ok(Value::Map(Arc::new(map?)))
+    }
+
+    fn entries(&mut self, nodes: &[(Node, Node, bool)]) -> Result<Map, Failure> {
         let mut map = Map::default();
         for (key, value, optional) in nodes {
             let key = self.eval(key)?;
@@ -208,8 +234,7 @@ impl<'a> Machine<'a> {
                 }
             }
         }
-        self.spend(MAP)?;
-        Ok(Value::Map(Arc::new(map)))
+        Ok(map)
     }
 
     fn fold(&mut self, fold: &FoldNode) -> Outcome {
@@ -250,9 +275,13 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             Value::Invalid(why) => Err(Failure::new(why.as_ref())),
+            other if fold.two => Err(Failure::new(format!(
+                "unsupported comprehension range type: {}",
+                other.go_type()
+            ))),
             other => Err(Failure::new(format!(
                 "got '{}', expected iterable type",
-                other.type_name()
+                other.go_type()
             ))),
         }
     }
@@ -312,8 +341,15 @@ impl<'a> Machine<'a> {
     fn insert(&mut self, slot: usize, args: &[Node]) -> Outcome {
         self.spend(SELECT)?;
         let mut values = Vec::new();
-        for arg in args {
-            values.push(self.eval(arg)?);
+        for (at, arg) in args.iter().enumerate() {
+            match self.absorb(arg)? {
+                Ok(value) => values.push(value),
+                Err(why) if at + 1 < args.len() => return Err(why),
+                Err(why) => {
+                    self.spend(1)?;
+                    return Err(why);
+                }
+            }
         }
         self.spend(1)?;
         let Value::Map(mut map) = self.take(slot)? else {
@@ -397,13 +433,18 @@ impl<'a> Machine<'a> {
         for (at, step) in attr.steps.iter().enumerate() {
             let (index, opt) = match step {
                 Step::Known(index, opt) => (index.clone(), *opt),
-                Step::Computed(node, opt) => (self.inside(node)?, *opt),
+                Step::Computed(node, opt) => (qualifier(self.inside(node)?)?, *opt),
             };
             optional |= opt;
             let test = attr.test && at == last;
             let found = look(&value, &index);
             match found {
-                Ok(Some(Value::Invalid(why))) => return Err(Failure::new(why.as_ref())),
+                Ok(Some(Value::Invalid(why))) => {
+                    if test {
+                        self.spend(SELECT)?;
+                    }
+                    return Err(Failure::new(why.as_ref()));
+                }
                 Ok(Some(_)) if test => {
                     self.spend(SELECT)?;
                     return Ok(Value::Bool(true));
@@ -433,6 +474,62 @@ impl<'a> Machine<'a> {
             }
         }
         Ok(if optional { Value::some(value) } else { value })
+    }
+}
+
+/// What is said where no function of a name takes the values. Functions that any type with some
+/// ability has do not name the types. Kubernetes: cel-go `interpretable.go`, `decls.go`.
+pub(super) fn unfit(name: &str, args: &[Value]) -> Failure {
+    let first = args.first();
+    let able = first.and_then(|first| match name {
+        "_+_" => Some(first.is_addable()),
+        "_-_" => Some(matches!(
+            first,
+            Value::Int(_)
+                | Value::Uint(_)
+                | Value::Double(_)
+                | Value::Timestamp(_)
+                | Value::Duration(_)
+        )),
+        "_*_" | "_/_" => Some(matches!(
+            first,
+            Value::Int(_) | Value::Uint(_) | Value::Double(_)
+        )),
+        "_%_" => Some(matches!(first, Value::Int(_) | Value::Uint(_))),
+        "-_" | "!_" => Some(matches!(
+            first,
+            Value::Int(_) | Value::Double(_) | Value::Bool(_) | Value::Duration(_)
+        )),
+        "_<_" | "_<=_" | "_>_" | "_>=_" => Some(first.is_comparable()),
+        "startsWith" | "endsWith" | "contains" => Some(true),
+        "size" | "sort" | "@sortByAssociatedKeys" | "@in" => Some(false),
+        _ => None,
+    });
+    match able {
+        Some(true) => Failure::no_overload(),
+        Some(false) => Failure::new(format!("no such overload: {name}")),
+        None => {
+            let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+            Failure::new(format!("no such overload: {name}({})", types.join(", ")))
+        }
+    }
+}
+
+/// A value that something can be looked up by.
+pub(super) fn qualifier(value: Value) -> Outcome {
+    match value {
+        Value::Bytes(_)
+        | Value::Timestamp(_)
+        | Value::Duration(_)
+        | Value::Quantity(_)
+        | Value::Ip(_)
+        | Value::Cidr(..)
+        | Value::Url(_)
+        | Value::Semver(_) => {
+            let of = value.go_type();
+            Err(Failure::new(format!("invalid qualifier type: {of}")))
+        }
+        other => Ok(other),
     }
 }
 

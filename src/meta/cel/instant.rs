@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use jiff::ToSpan as _;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, Time};
 
 /// The first second of year 1.
 pub(super) const FIRST_SECOND: i64 = -62_135_596_800;
@@ -12,6 +11,30 @@ pub(super) const LAST_SECOND: i64 = 253_402_300_799;
 const NANOS: i128 = 1_000_000_000;
 const DAY: i64 = 86_400;
 const EPOCH: Date = Date::constant(1970, 1, 1);
+
+/// Days from the first of March of year 0 to 1970.
+const MARCH_OF_YEAR_0: i64 = 719_468;
+/// Days of 400 years.
+const DAYS_OF_ERA: i64 = 146_097;
+
+/// What a clock and a calendar show.
+#[derive(Debug)]
+pub struct Calendar {
+    /// The year.
+    pub year: i64,
+    /// The month, from 1.
+    pub month: i64,
+    /// The day of the month, from 1.
+    pub day: i64,
+    /// The day of the year, from 0.
+    pub day_of_year: i64,
+    /// The day of the week, from 0 for Sunday.
+    pub weekday: i64,
+    /// The second of the day.
+    pub second: i64,
+    /// Nanoseconds of the second.
+    pub nanos: i64,
+}
 
 /// A point in time, and how far from UTC it was written (seconds), which only text shows.
 #[derive(Clone, Copy, Debug)]
@@ -58,16 +81,37 @@ impl Instant {
         .in_range()
     }
 
-    /// Date and time on clocks that are some seconds ahead of UTC.
-    pub fn civil(&self, ahead: i32) -> Option<DateTime> {
-        let local = self.second() + i64::from(ahead);
-        let date = EPOCH.checked_add(local.div_euclid(DAY).days()).ok()?;
-        let second = i32::try_from(local.rem_euclid(DAY)).ok()?;
-        let part = |n: i32| i8::try_from(n).ok();
-        let nanos = i32::try_from(self.nanos.rem_euclid(NANOS)).ok()?;
-        let (hour, minute) = (part(second / 3600)?, part(second / 60 % 60)?);
-        let time = Time::new(hour, minute, part(second % 60)?, nanos).ok()?;
-        Some(DateTime::from_parts(date, time))
+    /// What clocks show that are some seconds ahead of UTC.
+    pub fn clock(&self, ahead: i64) -> Calendar {
+        let local = self.second().saturating_add(ahead);
+        let days = local.div_euclid(DAY);
+        // Counted from the first of March of year 0, so that a leap day is the last of its year.
+        let shifted = days.saturating_add(MARCH_OF_YEAR_0);
+        let (era, day) = (
+            shifted.div_euclid(DAYS_OF_ERA),
+            shifted.rem_euclid(DAYS_OF_ERA),
+        );
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day_from_march = day - (365 * year + year / 4 - year / 100);
+        let month_from_march = (5 * day_from_march + 2) / 153;
+        let day = day_from_march - (153 * month_from_march + 2) / 5 + 1;
+        let month = (month_from_march + 2) % 12 + 1;
+        let year = era * 400 + year + i64::from(month <= 2);
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let day_of_year = if month <= 2 {
+            day_from_march - 306
+        } else {
+            day_from_march + 59 + i64::from(leap)
+        };
+        Calendar {
+            year,
+            month,
+            day,
+            day_of_year,
+            weekday: (days + 4).rem_euclid(7),
+            second: local.rem_euclid(DAY),
+            nanos: i64::try_from(self.nanos.rem_euclid(NANOS)).unwrap_or_default(),
+        }
     }
 
     /// How far ahead of UTC clocks of a time zone are, in seconds.
@@ -80,9 +124,19 @@ impl Instant {
 
     /// Reads RFC 3339 as Go does: capital `T` and `Z`, an offset with a colon.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::read(text)?.in_range()
+    }
+
+    /// The same, also before year 1 and after year 9999.
+    pub fn read(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let rest = rest.strip_prefix('T')?;
-        let (clock, rest) = rest.split_at_checked(8)?;
+        // Go lets an hour have one digit.
+        let padded = match rest.find(':') {
+            Some(1) => format!("0{rest}"),
+            _ => rest.to_owned(),
+        };
+        let (clock, rest) = padded.split_at_checked(8)?;
         let shape = |text: &str, separator: u8| {
             text.bytes().enumerate().all(|(at, b)| match at {
                 2 | 5 if separator == b':' => b == b':',
@@ -95,7 +149,7 @@ impl Instant {
         }
         let date: Date = date.parse().ok()?;
         let time: Time = clock.parse().ok()?;
-        let (fraction, rest) = match rest.strip_prefix('.') {
+        let (fraction, rest) = match rest.strip_prefix(['.', ',']) {
             Some(rest) => {
                 let end = rest.find(|c: char| !c.is_ascii_digit())?;
                 rest.split_at_checked(end)
@@ -115,7 +169,7 @@ impl Instant {
             + i64::from(time.second());
         let second = days * DAY + second - i64::from(offset);
         let nanos = i128::from(second) * NANOS + fraction.parse::<i128>().ok()?;
-        Self { nanos, offset }.in_range()
+        Some(Self { nanos, offset })
     }
 }
 
@@ -134,15 +188,23 @@ fn zone_offset(text: &str) -> Option<i32> {
         let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
         text.parse::<i32>().ok().filter(|n| digits && *n < below)
     };
-    Some(sign * (number(hours, 24)? * 3600 + number(minutes, 60)? * 60))
+    Some(sign * (number(hours, 25)? * 3600 + number(minutes, 61)? * 60))
 }
 
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(civil) = self.civil(self.offset) else {
-            return Err(fmt::Error);
-        };
-        write!(f, "{civil}")?;
+        let clock = self.clock(i64::from(self.offset));
+        let (year, month, day) = (clock.year, clock.month, clock.day);
+        let (hour, minute) = (clock.second / 3600, clock.second / 60 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}",
+            clock.second % 60
+        )?;
+        if clock.nanos > 0 {
+            let fraction = format!("{:09}", clock.nanos);
+            write!(f, ".{}", fraction.trim_end_matches('0'))?;
+        }
         if self.offset == 0 {
             return f.write_str("Z");
         }

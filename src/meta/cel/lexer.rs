@@ -117,7 +117,9 @@ impl Lexer<'_> {
                 return Ok(Token::Op(op));
             }
         }
-        Err(self.unrecognized(self.at, self.at + 1))
+        // The first half of an operator takes the next character with it.
+        let half = usize::from(matches!(first, '=' | '&' | '|'));
+        Err(self.unrecognized(self.at, self.at + 1 + half))
     }
 
     fn unrecognized(&self, start: usize, end: usize) -> LexError {

@@ -46,7 +46,7 @@ pub(super) fn member(
 ) -> Parsed {
     let mut make = Make { parser, pos };
     match (name, args.len()) {
-        ("all" | "exists" | "exists_one" | "existsOne", 2 | 3) => {
+        ("all" | "exists" | "exists_one", 2 | 3) | ("existsOne", 3) => {
             make.quantifier(name, target, args)
         }
         ("map", 2 | 3) | ("transformList", 3 | 4) => make.list(name, target, args),

@@ -18,7 +18,10 @@ mod format;
 mod functions;
 mod instant;
 mod issue;
+#[cfg(test)]
+mod judged;
 mod lexer;
+mod literals;
 mod macros;
 mod parser;
 mod plan;

@@ -333,12 +333,17 @@ impl Parser {
         }
         let pos = self.peek().1;
         let mut count = 0_usize;
-        // A minus right before a number belongs to the number.
-        while self.op() == op && self.negative_literal().is_none() {
+        // One minus right before a number belongs to the number.
+        while self.op() == op && (op == "!" || count > 0 || self.negative_literal().is_none()) {
             self.at += 1;
             count += 1;
         }
-        let operand = match self.negative_literal() {
+        let negative = if op == "-" && count > 0 {
+            None
+        } else {
+            self.negative_literal()
+        };
+        let operand = match negative {
             Some(value) => {
                 let pos = self.peek().1;
                 self.at += 2;
@@ -402,13 +407,16 @@ impl Parser {
             }
             _ => return self.mismatch("IDENTIFIER"),
         };
+        if quoted {
+            return Err(issue(dot, "unsupported syntax: '`'"));
+        }
         self.at += 1;
         if optional {
             let literal = ExprKind::Literal(Literal::String(field));
             let literal = self.node(field_pos, literal)?;
             return self.call(dot, "_?._", vec![left, literal]);
         }
-        if let Some(pos) = self.take("(").filter(|_| !quoted) {
+        if let Some(pos) = self.take("(") {
             let args = self.list_until(")")?;
             return macros::member(self, pos, &field, left, args);
         }
@@ -496,6 +504,10 @@ impl Parser {
 
     fn items(&mut self) -> Result<Vec<(Expr, bool)>, Issue> {
         let mut items = Vec::new();
+        if self.take(",").is_some() {
+            self.expect("]")?;
+            return Ok(items);
+        }
         while self.take("]").is_none() {
             let optional = self.take("?").is_some();
             items.push((self.expr()?, optional));
@@ -512,6 +524,10 @@ impl Parser {
     /// The entries of a map, or the fields of a struct, up to the closing brace.
     fn entries(&mut self, fields: bool) -> Result<Vec<MapEntry>, Issue> {
         let mut entries = Vec::new();
+        if self.take(",").is_some() {
+            self.expect("}")?;
+            return Ok(entries);
+        }
         while self.take("}").is_none() {
             let optional = self.take("?").is_some();
             let key = if fields {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ast::{ACCU, Expr, ExprKind, Fold, Literal};
 use super::check::Checked;
-use super::eval::Machine;
+use super::eval::{Machine, qualifier, unfit};
 use super::functions::{self, Function};
 use super::types::Type;
 use super::value::{Failure, Key, Map, Value};
@@ -29,7 +29,7 @@ pub(super) enum Node {
     Map(Vec<(Node, Node, bool)>),
     Fold(Box<FoldNode>),
     /// `x in [constants]`
-    InSet(Box<Node>, HashSet<Key>),
+    InSet(Box<Node>, Constants),
     /// `@result + list`, done in place.
     Append(usize, Box<Node>),
     /// `@result` with entries inserted, done in place: a key and a value, or a map.
@@ -233,8 +233,8 @@ impl Planner<'_> {
             "or" => return Ok(Node::Else(pair(nodes)?, false)),
             "orValue" => return Ok(Node::Else(pair(nodes)?, true)),
             "_?_:_" => return conditional(nodes),
-            "_[_]" => return Ok(index(*pair(nodes)?, false)),
-            "_[?_]" | "_?._" => return Ok(index(*pair(nodes)?, true)),
+            "_[_]" => return index(*pair(nodes)?, false),
+            "_[?_]" | "_?._" => return index(*pair(nodes)?, true),
             "@not_strictly_false" => {
                 let node = nodes.pop().ok_or_else(Failure::no_overload)?;
                 return Ok(Node::NotStrictlyFalse(Box::new(node)));
@@ -252,17 +252,14 @@ impl Planner<'_> {
         if self.folding
             && overload == "in_list"
             && let [_, Node::Const(Value::List(list))] = nodes.as_slice()
-            && let Some(set) = list
-                .items
-                .iter()
-                .map(hashable)
-                .collect::<Option<HashSet<Key>>>()
+            && let Some(constants) = Constants::of(&list.items)
         {
+            let empty = list.items.is_empty();
             let item = nodes.into_iter().next().ok_or_else(Failure::no_overload)?;
-            if set.is_empty() {
+            if empty {
                 return Ok(Node::Const(Value::Bool(false)));
             }
-            return Ok(Node::InSet(Box::new(item), set));
+            return Ok(Node::InSet(Box::new(item), constants));
         }
         let Some((name, run)) = functions::find_for(function, overload) else {
             return Err(Failure::new(format!("no such overload: {function}")));
@@ -284,13 +281,16 @@ impl Planner<'_> {
             && conversion
             && let [Node::Const(value)] = nodes.as_slice()
         {
-            let value = run(&mut Machine::constant(), std::slice::from_ref(value))?;
-            return Ok(Node::Const(value));
+            let args = std::slice::from_ref(value);
+            return match run(&mut Machine::constant(), args) {
+                Err(Failure::Unfit) => Err(unfit(name, args)),
+                result => Ok(Node::Const(result?)),
+            };
         }
         if matches!(function, "matches" | "find" | "findAll")
             && let Some(Node::Const(Value::String(pattern))) = nodes.get(1)
         {
-            functions::regex::compile(pattern)?;
+            crate::meta::go_regex::compile(pattern).map_err(Failure::Error)?;
         }
         Ok(Node::Call(Box::new(Call {
             name,
@@ -328,11 +328,37 @@ impl Planner<'_> {
     }
 }
 
-/// A constant of a primitive type that a set can hold.
-fn hashable(value: &Value) -> Option<Key> {
-    match value {
-        Value::Double(_) => None,
-        _ => value.key(),
+/// Constants of primitive types, of which a set can tell whether it has a value.
+pub(super) struct Constants {
+    keys: HashSet<Key>,
+    /// The bits of floating point numbers that are not whole.
+    fractions: HashSet<u64>,
+}
+
+impl Constants {
+    fn of(items: &[Value]) -> Option<Self> {
+        let (mut keys, mut fractions) = (HashSet::new(), HashSet::new());
+        for item in items {
+            match (item, item.key()) {
+                (_, Some(key)) => {
+                    keys.insert(key);
+                }
+                (Value::Double(d), None) => {
+                    fractions.insert(d.to_bits());
+                }
+                _ => return None,
+            }
+        }
+        Some(Self { keys, fractions })
+    }
+
+    /// Whether a value is among them; no number that is none is.
+    pub(super) fn has(&self, item: &Value) -> bool {
+        match (item, item.key()) {
+            (_, Some(key)) => self.keys.contains(&key),
+            (Value::Double(d), None) => !d.is_nan() && self.fractions.contains(&d.to_bits()),
+            _ => false,
+        }
     }
 }
 
@@ -347,13 +373,13 @@ fn attribute(node: Node) -> Attr {
     }
 }
 
-fn index((operand, index): (Node, Node), optional: bool) -> Node {
+fn index((operand, index): (Node, Node), optional: bool) -> Result<Node, Failure> {
     let mut attr = attribute(operand);
     attr.steps.push(match index {
-        Node::Const(value) => Step::Known(value, optional),
+        Node::Const(value) => Step::Known(qualifier(value)?, optional),
         other => Step::Computed(other, optional),
     });
-    Node::Attr(attr)
+    Ok(Node::Attr(attr))
 }
 
 fn conditional(nodes: Vec<Node>) -> Result<Node, Failure> {

@@ -119,7 +119,7 @@ fn of_standard(name: &str, overload: &str, size: &dyn Fn(usize) -> u64) -> u64 {
 /// The libraries that count by overload.
 fn of_library(overload: &str, args: &[Value], result: &Outcome) -> Option<u64> {
     let size = |at: usize| args.get(at).map_or(1, Value::size);
-    let allocating = |size: u64, factor: f64| floored(size, factor) + 1 + ALLOCATE;
+    let allocating = |size: u64, factor: f64| floored(size, factor).saturating_add(1 + ALLOCATE);
     let self_compare = |at: usize| {
         let count = size(at);
         let first = match args.get(at) {

@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::meta::go_json::quoted;
+
 /// A version.
 #[derive(Clone, Debug)]
 pub struct Semver {
@@ -58,7 +60,8 @@ impl Semver {
             }
             if !letters(part) {
                 return Err(format!(
-                    "Invalid character(s) found in build meta data {part:?}"
+                    "Invalid character(s) found in build meta data {}",
+                    quoted(part)
                 ));
             }
             version.build.push(part.to_owned());
@@ -133,16 +136,23 @@ fn letters(text: &str) -> bool {
 
 fn number(text: &str, what: &str) -> Result<u64, String> {
     if !digits(text) {
-        return Err(format!("Invalid character(s) found in {what} {text:?}"));
+        return Err(format!(
+            "Invalid character(s) found in {what} {}",
+            quoted(text)
+        ));
     }
     if text.len() > 1 && text.starts_with('0') {
         return Err(
-            format!("{what} must not contain leading zeroes {text:?}").replacen('m', "M", 1)
+            format!("{what} must not contain leading zeroes {}", quoted(text))
+                .replacen('m', "M", 1),
         );
     }
     text.parse().map_err(|_| match text {
         "" => "strconv.ParseUint: parsing \"\": invalid syntax".to_owned(),
-        _ => format!("strconv.ParseUint: parsing {text:?}: value out of range"),
+        _ => format!(
+            "strconv.ParseUint: parsing {}: value out of range",
+            quoted(text)
+        ),
     })
 }
 
@@ -152,16 +162,23 @@ fn pre_part(text: &str) -> Result<Part, String> {
     }
     if !digits(text) {
         if !letters(text) {
-            return Err(format!("Invalid character(s) found in prerelease {text:?}"));
+            return Err(format!(
+                "Invalid character(s) found in prerelease {}",
+                quoted(text)
+            ));
         }
         return Ok(Part::Text(text.to_owned()));
     }
     if text.len() > 1 && text.starts_with('0') {
         return Err(format!(
-            "Numeric PreRelease version must not contain leading zeroes {text:?}"
+            "Numeric PreRelease version must not contain leading zeroes {}",
+            quoted(text)
         ));
     }
-    text.parse()
-        .map(Part::Number)
-        .map_err(|_| format!("strconv.ParseUint: parsing {text:?}: value out of range"))
+    text.parse().map(Part::Number).map_err(|_| {
+        format!(
+            "strconv.ParseUint: parsing {}: value out of range",
+            quoted(text)
+        )
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::meta::go_json::quoted;
+
 /// A URL, cut.
 #[derive(Clone, Debug)]
 pub struct Url {
@@ -15,7 +17,7 @@ pub struct Url {
 impl Url {
     /// Reads a URL as one that could be requested: absolute, or a path from the root.
     pub fn parse_request(text: &str) -> Result<Self, String> {
-        let fail = |why: &str| Err(format!("parse {text:?}: {why}"));
+        let fail = |why: &str| Err(format!("parse {}: {why}", quoted(text)));
         if text.bytes().any(|b| b < 0x20 || b == 0x7f) {
             return fail("net/url: invalid control character in URL");
         }
@@ -176,7 +178,7 @@ fn bad_host(host: &str) -> Option<String> {
     if !after.is_empty() {
         let port = after.strip_prefix(':');
         if port.is_none_or(|port| !port.bytes().all(|b| b.is_ascii_digit())) {
-            return Some(format!("invalid port {after:?} after host"));
+            return Some(format!("invalid port {} after host", quoted(after)));
         }
     }
     if let Some(bad) = host.chars().find(|c| {
@@ -204,7 +206,7 @@ fn bad_escape(text: &str) -> Option<String> {
         if !hex(1) || !hex(2) {
             let end = (start + 3).min(text.len());
             let shown = text.get(start..end).unwrap_or("%");
-            return Some(format!("invalid URL escape {shown:?}"));
+            return Some(format!("invalid URL escape {}", quoted(shown)));
         }
         at = start + 3;
     }

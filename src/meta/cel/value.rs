@@ -25,6 +25,8 @@ pub(super) const MAX_STRING: usize = 32 << 20;
 pub enum Failure {
     /// An error of the expression.
     Error(String),
+    /// The values do not fit the function; whoever calls it knows its name.
+    Unfit,
     /// A limit was reached.
     Cancelled,
 }
@@ -45,6 +47,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Failure::Error(message) => message,
+            Failure::Unfit => "no such overload",
             Failure::Cancelled => "operation cancelled: actual cost limit exceeded",
         })
     }
@@ -224,6 +227,62 @@ impl Value {
             Value::Semver(_) => "kubernetes.Semver",
             Value::Invalid(_) => "error",
         }
+    }
+
+    /// The Go type that stands for it on Kubernetes, which some errors show.
+    pub(super) fn go_type(&self) -> &'static str {
+        match self {
+            Value::Null => "types.Null",
+            Value::Bool(_) => "types.Bool",
+            Value::Int(_) => "types.Int",
+            Value::Uint(_) => "types.Uint",
+            Value::Double(_) => "types.Double",
+            Value::String(_) => "types.String",
+            Value::Bytes(_) => "types.Bytes",
+            Value::Timestamp(_) => "types.Timestamp",
+            Value::Duration(_) => "types.Duration",
+            Value::List(_) => "*types.baseList",
+            Value::Map(_) => "*types.baseMap",
+            Value::Type(_) => "*types.Type",
+            Value::Optional(_) => "*types.Optional",
+            Value::Quantity(_) => "cel.Quantity",
+            Value::Url(_) => "cel.URL",
+            Value::Ip(_) => "cel.IP",
+            Value::Cidr(..) => "cel.CIDR",
+            Value::Format(_) => "cel.Format",
+            Value::Semver(_) => "cel.Semver",
+            Value::Invalid(_) => "*types.Err",
+        }
+    }
+
+    /// Whether something can be added to it.
+    pub(super) fn is_addable(&self) -> bool {
+        matches!(
+            self,
+            Value::Int(_)
+                | Value::Uint(_)
+                | Value::Double(_)
+                | Value::String(_)
+                | Value::Bytes(_)
+                | Value::Timestamp(_)
+                | Value::Duration(_)
+                | Value::List(_)
+        )
+    }
+
+    /// Whether values of its type have an order.
+    pub(super) fn is_comparable(&self) -> bool {
+        matches!(
+            self,
+            Value::Bool(_)
+                | Value::Int(_)
+                | Value::Uint(_)
+                | Value::Double(_)
+                | Value::String(_)
+                | Value::Bytes(_)
+                | Value::Timestamp(_)
+                | Value::Duration(_)
+        )
     }
 
     /// What the costs of functions are counted by.
@@ -433,24 +492,10 @@ fn numbers(a: &Value, b: &Value) -> Option<Ordering> {
             _ => None,
         }
     }
-    #[allow(clippy::cast_precision_loss, reason = "out of range is decided before")]
+    // As floating point numbers, whatever that loses: so does Kubernetes.
+    #[allow(clippy::cast_precision_loss, reason = "as the comparison is defined")]
     fn against(whole: i128, double: f64) -> Option<Ordering> {
-        if double.is_nan() {
-            return None;
-        }
-        if double >= 2e19 {
-            return Some(Ordering::Less);
-        }
-        if double <= -2e19 {
-            return Some(Ordering::Greater);
-        }
-        #[allow(clippy::cast_possible_truncation, reason = "in range")]
-        let floor = double.floor() as i128;
-        Some(whole.cmp(&floor).then(if double.fract() == 0.0 {
-            Ordering::Equal
-        } else {
-            Ordering::Less
-        }))
+        (whole as f64).partial_cmp(&double)
     }
     match (a, b) {
         (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),

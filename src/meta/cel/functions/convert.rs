@@ -73,7 +73,6 @@ fn to_int(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
             Some(i) => i,
             None => return cannot(&Value::from(s.as_ref()), "int"),
         },
-        [other] => return cannot(other, "int"),
         _ => return unfit(),
     }))
 }
@@ -103,7 +102,6 @@ fn to_uint(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
             },
             None => return cannot(&Value::from(s.as_ref()), "uint"),
         },
-        [other] => return cannot(other, "uint"),
         _ => return unfit(),
     }))
 }
@@ -114,13 +112,74 @@ fn to_double(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
         [Value::Double(d)] => *d,
         [Value::Int(i)] => *i as f64,
         [Value::Uint(u)] => *u as f64,
-        [Value::String(s)] => match s.parse::<f64>() {
-            Ok(d) => d,
-            Err(_) => return cannot(&Value::from(s.as_ref()), "double"),
+        [Value::String(s)] => match go_float(s) {
+            Some(d) => d,
+            None => return cannot(&Value::from(s.as_ref()), "double"),
         },
-        [other] => return cannot(other, "double"),
         _ => return unfit(),
     }))
+}
+
+/// A floating point number as Go reads it: also with `_` between digits, and in hexadecimal.
+fn go_float(text: &str) -> Option<f64> {
+    let (sign, plain) = match text.split_at_checked(1) {
+        Some(("-", rest)) => (-1.0, rest),
+        Some(("+", rest)) => (1.0, rest),
+        _ => (1.0, text),
+    };
+    match plain.to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => return Some(sign * f64::INFINITY),
+        "nan" => return (plain.len() == text.len()).then_some(f64::NAN),
+        _ => {}
+    }
+    let hex = plain
+        .get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    let is_digit = |b: &u8| {
+        if hex {
+            b.is_ascii_hexdigit()
+        } else {
+            b.is_ascii_digit()
+        }
+    };
+    let bytes = plain.as_bytes();
+    let between = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+        before.is_some_and(|b| is_digit(b) || hex && at == 2)
+            && bytes.get(at + 1).is_some_and(is_digit)
+    };
+    if bytes
+        .iter()
+        .enumerate()
+        .any(|(at, b)| *b == b'_' && !between(at))
+    {
+        return None;
+    }
+    let plain = plain.replace('_', "");
+    let found = if hex {
+        hex_float(plain.get(2..)?)?
+    } else if plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        plain.parse().ok()?
+    } else {
+        return None;
+    };
+    found.is_finite().then_some(sign * found)
+}
+
+/// `1.8p3`: hexadecimal digits and an exponent of two.
+fn hex_float(text: &str) -> Option<f64> {
+    let (digits, exponent) = text.split_once(['p', 'P'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut found = 0.0;
+    for c in whole.chars().chain(fraction.chars()) {
+        found = found * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    let places = i32::try_from(fraction.len()).ok()?;
+    Some(found * 2_f64.powi(exponent.checked_sub(places.checked_mul(4)?)?))
 }
 
 fn to_bool(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
@@ -131,7 +190,6 @@ fn to_bool(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
             "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(Value::Bool(false)),
             _ => cannot(&Value::from(s.as_ref()), "bool"),
         },
-        [other] => cannot(other, "bool"),
         _ => unfit(),
     }
 }
@@ -140,19 +198,18 @@ fn to_bytes(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     match args {
         [Value::Bytes(_)] => args.first().cloned().map_or_else(unfit, Ok),
         [Value::String(s)] => Ok(Value::Bytes(s.as_bytes().into())),
-        [other] => cannot(other, "bytes"),
         _ => unfit(),
     }
 }
 
 fn to_duration(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     match args {
-        [Value::Duration(d)] | [Value::Int(d)] => Ok(Value::Duration(*d)),
+        [Value::Duration(d)] => Ok(Value::Duration(*d)),
+        [int @ Value::Int(_)] => cannot(int, "google.protobuf.Duration"),
         [Value::String(s)] => match parse_duration(s) {
             Some(nanos) => Ok(Value::Duration(nanos)),
             None => cannot(&Value::from(s.as_ref()), "google.protobuf.Duration"),
         },
-        [other] => cannot(other, "google.protobuf.Duration"),
         _ => unfit(),
     }
 }
@@ -163,11 +220,11 @@ fn to_timestamp(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
         [Value::Int(second)] => Instant::from_second(*second)
             .map(Value::Timestamp)
             .ok_or_else(|| Failure::new("timestamp overflow")),
-        [Value::String(s)] => match Instant::parse(s) {
-            Some(at) => Ok(Value::Timestamp(at)),
+        [Value::String(s)] => match Instant::read(s) {
+            Some(at) if Instant::from_second(at.second()).is_some() => Ok(Value::Timestamp(at)),
+            Some(_) => Err(Failure::new("timestamp overflow")),
             None => cannot(&Value::from(s.as_ref()), "google.protobuf.Timestamp"),
         },
-        [other] => cannot(other, "google.protobuf.Timestamp"),
         _ => unfit(),
     }
 }
@@ -191,7 +248,6 @@ fn to_string(machine: &mut Machine<'_>, args: &[Value]) -> Outcome {
             machine.work.step(1)?;
             Ok(Value::from(text(value)))
         }
-        [other] => cannot(other, "string"),
         _ => unfit(),
     }
 }

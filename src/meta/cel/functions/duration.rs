@@ -50,14 +50,13 @@ pub(crate) fn loose_duration(text: &str) -> Option<i64> {
     total
 }
 
+/// A duration as a number of some unit (nanoseconds), as inexact as Go's.
+#[allow(clippy::cast_precision_loss, reason = "as the number is defined")]
+pub(super) fn in_units(nanos: i64, unit: i64) -> f64 {
+    (nanos / unit) as f64 + (nanos % unit) as f64 / unit as f64
+}
+
 /// Writes a duration in seconds, as CEL does: `3600s`, `1.5s`.
 pub(super) fn seconds(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let nanos = nanos.unsigned_abs();
-    let (whole, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    if fraction == 0 {
-        return format!("{sign}{whole}s");
-    }
-    let fraction = format!("{fraction:09}");
-    format!("{sign}{whole}.{}s", fraction.trim_end_matches('0'))
+    format!("{}s", in_units(nanos, 1_000_000_000))
 }

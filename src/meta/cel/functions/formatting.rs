@@ -3,11 +3,15 @@
 
 use super::Machine;
 use crate::meta::cel::value::{Failure, Key, MAX_STRING, Value};
+use crate::meta::go_json::quoted;
 
 /// Digits after the point where none are asked for.
 const DIGITS: usize = 6;
+/// What is said of a value that cannot be written as text.
+pub(in crate::meta::cel) const STRING_CLAUSE: &str = "string clause can only be used on strings, \
+     bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps";
 /// Most digits after the point.
-const MAX_DIGITS: usize = 1000;
+const MAX_DIGITS: usize = 60_000;
 
 /// Fills the clauses of a pattern with values.
 pub(super) fn format(
@@ -55,38 +59,64 @@ fn clause<'a>(
     text: &'a str,
     arg: &Value,
 ) -> Result<(String, &'a str), Failure> {
-    let bad = |why: &str| Failure::new(format!("could not parse formatting clause: {why}"));
+    let (verb, digits, rest) = parse_clause(text).map_err(Failure::Error)?;
+    let digits = digits.unwrap_or(DIGITS);
+    if digits > MAX_DIGITS {
+        return Err(Failure::Cancelled);
+    }
+    let written = match verb {
+        's' => string(machine, arg, 0),
+        'd' => decimal(arg),
+        'f' => fixed(arg, digits),
+        'e' => scientific(arg, digits),
+        'b' => binary(arg),
+        'x' | 'X' => hex(arg, verb == 'X'),
+        _ => octal(arg),
+    };
+    let written = written.map_err(|why| match why {
+        Failure::Error(why) => Failure::new(format!("error during formatting: {why}")),
+        other => other,
+    })?;
+    Ok((written, rest))
+}
+
+/// Reads the clause behind a `%`: the verb, the digits that are asked for, and what follows.
+pub(in crate::meta::cel) fn parse_clause(
+    text: &str,
+) -> Result<(char, Option<usize>, &str), String> {
+    let bad = |why: String| format!("could not parse formatting clause: {why}");
+    let precision = |why: String| bad(format!("error while parsing precision: {why}"));
     let (digits, text) = match text.strip_prefix('.') {
         None => (None, text),
         Some(after) => {
-            let end = after.find(|c: char| !c.is_ascii_digit()).ok_or_else(|| {
-                bad("error while parsing precision: could not find end of precision specifier")
-            })?;
+            let end = after
+                .find(|c: char| !c.is_ascii_digit())
+                .ok_or_else(|| precision("could not find end of precision specifier".to_owned()))?;
             let (number, after) = after.split_at_checked(end).unwrap_or((after, ""));
-            let digits = number.parse().ok().filter(|d| *d <= MAX_DIGITS).ok_or_else(|| {
-                bad("error while parsing precision: error while converting precision to integer")
+            let digits = number.parse().map_err(|_| {
+                let why = if number.is_empty() {
+                    "invalid syntax"
+                } else {
+                    "value out of range"
+                };
+                precision(format!(
+                    "error while converting precision to integer: strconv.Atoi: parsing \
+                     \"{number}\": {why}"
+                ))
             })?;
             (Some(digits), after)
         }
     };
-    let Some(verb) = text.chars().next() else {
-        return Err(bad("unexpected end of string"));
-    };
-    let written = match verb {
-        's' => string(machine, arg, 0),
-        'd' => decimal(arg),
-        'f' => fixed(arg, digits.unwrap_or(DIGITS)),
-        'e' => scientific(arg, digits.unwrap_or(DIGITS)),
-        'b' => binary(arg),
-        'x' | 'X' => hex(arg, verb == 'X'),
-        'o' => octal(arg),
-        other => return Err(bad(&format!("unrecognized formatting clause \"{other}\""))),
-    };
-    let written = written.map_err(|why| match why {
-        Failure::Error(why) => Failure::new(format!("error during formatting: {why}")),
-        Failure::Cancelled => Failure::Cancelled,
-    })?;
-    Ok((written, text.get(verb.len_utf8()..).unwrap_or_default()))
+    match text.chars().next() {
+        Some(verb @ ('s' | 'd' | 'f' | 'e' | 'b' | 'x' | 'X' | 'o')) => {
+            Ok((verb, digits, text.get(1..).unwrap_or_default()))
+        }
+        // Kubernetes looks at one byte.
+        _ => Err(bad(format!(
+            "unrecognized formatting clause \"{}\"",
+            text.bytes().next().map(char::from).unwrap_or_default()
+        ))),
+    }
 }
 
 fn given(what: &str, arg: &Value) -> Failure {
@@ -113,7 +143,7 @@ fn string(machine: &mut Machine<'_>, arg: &Value, depth: u32) -> Result<String, 
             let mut parts = Vec::new();
             for (at, (key, value)) in &map.0 {
                 let key = match at {
-                    Key::String(s) => format!("{s:?}"),
+                    Key::String(s) => quoted(s),
                     _ => super::text(key),
                 };
                 parts.push((key, nested(machine, value, depth)?));
@@ -122,6 +152,9 @@ fn string(machine: &mut Machine<'_>, arg: &Value, depth: u32) -> Result<String, 
             let parts: Vec<String> = parts.into_iter().map(|(k, v)| format!("{k}:{v}")).collect();
             Ok(format!("{{{}}}", parts.join(", ")))
         }
+        Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => Err(Failure::new(
+            "could not convert argument \"invalid UTF-8 in bytes, cannot convert to string\" to string",
+        )),
         Value::Null
         | Value::Bool(_)
         | Value::Int(_)
@@ -136,23 +169,19 @@ fn string(machine: &mut Machine<'_>, arg: &Value, depth: u32) -> Result<String, 
             machine.work.step(text.len() as u64 / 64)?;
             Ok(text)
         }
-        other => Err(given(
-            "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, \
-             types, durations, and timestamps",
-            other,
-        )),
+        other => Err(given(STRING_CLAUSE, other)),
     }
 }
 
 /// A value inside a list or a map.
 fn nested(machine: &mut Machine<'_>, arg: &Value, depth: u32) -> Result<String, Failure> {
     Ok(match arg {
-        Value::String(s) => format!("{s:?}"),
-        Value::Bytes(_) => format!("b{:?}", super::text(arg)),
-        Value::Timestamp(_) => format!("timestamp({:?})", super::text(arg)),
-        Value::Duration(_) => format!("duration({:?})", super::text(arg)),
+        Value::String(s) => quoted(s),
+        Value::Bytes(_) => format!("b{}", quoted(&super::text(arg))),
+        Value::Timestamp(_) => format!("timestamp({})", quoted(&super::text(arg))),
+        Value::Duration(_) => format!("duration({})", quoted(&super::text(arg))),
         Value::Double(d) if d.is_finite() => format!("{d:.DIGITS$}"),
-        Value::Double(_) => format!("{:?}", super::text(arg)),
+        Value::Double(_) => quoted(&super::text(arg)),
         Value::List(_) | Value::Map(_) => string(machine, arg, depth + 1)?,
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Type(_) => {
             super::text(arg)

@@ -53,7 +53,7 @@ pub(super) fn find(name: &str) -> Option<Function> {
             _ => unfit(),
         },
         "asApproximateFloat" => |_, args| match args {
-            [Value::Quantity(q)] => Ok(Value::Double(approximate(q))),
+            [Value::Quantity(q)] => Ok(Value::Double(q.approximate())),
             _ => unfit(),
         },
         "add" => |_, args| joined(args, Quantity::plus),
@@ -159,17 +159,6 @@ fn as_integer(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "it is approximate by name")]
-fn approximate(q: &Quantity) -> f64 {
-    if let Some(whole) = whole(q) {
-        return whole as f64;
-    }
-    let units = q.value();
-    let below = units - i64::from(!q.is_negative() && !q.is_integer());
-    let rest = q.minus(&Quantity::from_units(below, q.format()));
-    below as f64 + rest.millis() as f64 / 1000.0
-}
-
 fn joined(args: &[Value], join: impl Fn(&Quantity, &Quantity) -> Quantity) -> Outcome {
     match args {
         [Value::Quantity(a), Value::Quantity(b)] => Ok(Value::Quantity(join(a, b))),
@@ -193,7 +182,7 @@ fn semver(args: &[Value]) -> Result<Result<Semver, String>, Failure> {
     match args {
         [Value::String(s)] | [Value::String(s), Value::Bool(false)] => Ok(Semver::parse(s)),
         [Value::String(s), Value::Bool(true)] => Ok(Semver::parse_loose(s)),
-        _ => Err(Failure::no_overload()),
+        _ => Err(Failure::Unfit),
     }
 }
 

@@ -62,7 +62,7 @@ fn is_sorted(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     let mut before: Option<&Value> = None;
     for item in &list.items {
         if let Some(before) = before
-            && compare(before, item)? == Ordering::Greater
+            && compare(before, item) == Ok(Ordering::Greater)
         {
             return Ok(Value::Bool(false));
         }
@@ -83,7 +83,11 @@ pub(super) fn sum(machine: &mut Machine<'_>, args: &[Value], zero: Value) -> Out
     let Some(first) = items.next() else {
         return Ok(zero);
     };
-    let mut total = first.clone();
+    let mut total = match (zero, first) {
+        // What is added to nothing is no negative nothing.
+        (Value::Double(zero), Value::Double(first)) => Value::Double(zero + first),
+        (_, first) => first.clone(),
+    };
     for item in items {
         total = add(machine, &[total, item.clone()])?;
     }
@@ -97,7 +101,7 @@ fn extreme(args: &[Value], name: &str, wanted: Ordering) -> Outcome {
     let mut best: Option<&Value> = None;
     for item in &list.items {
         let better = match best {
-            Some(best) => compare(item, best)? == wanted,
+            Some(best) => compare(item, best) == Ok(wanted),
             None => true,
         };
         if better {
@@ -187,15 +191,40 @@ fn sort(machine: &mut Machine<'_>, items: &[Value], keys: &[Value]) -> Outcome {
     if keys.iter().any(|key| key.type_name() != first.type_name()) {
         return Err(Failure::new("list elements must have the same type"));
     }
-    if compare(first, first).is_err() {
+    if !first.is_comparable() {
         return Err(Failure::new("list elements must be comparable"));
     }
     machine.work.step(items.len() as u64 * 16)?;
     let mut pairs: Vec<(&Value, &Value)> = keys.iter().zip(items).collect();
-    pairs.sort_by(|a, b| compare(a.0, b.0).unwrap_or(Ordering::Equal));
+    if keys.iter().any(|key| compare(key, key).is_err()) {
+        insertion_sort(machine, &mut pairs)?;
+    } else {
+        pairs.sort_by(|a, b| compare(a.0, b.0).unwrap_or(Ordering::Equal));
+    }
     Ok(Value::list(
         pairs.into_iter().map(|(_, item)| item.clone()).collect(),
     ))
+}
+
+/// Sorts what has no order throughout: a number that is none stays where it is.
+fn insertion_sort(
+    machine: &mut Machine<'_>,
+    pairs: &mut [(&Value, &Value)],
+) -> Result<(), Failure> {
+    machine.work.step((pairs.len() as u64).saturating_pow(2))?;
+    for end in 1..pairs.len() {
+        for at in (1..=end).rev() {
+            let less = match pairs.get(at - 1..=at) {
+                Some([before, after]) => compare(after.0, before.0) == Ok(Ordering::Less),
+                _ => false,
+            };
+            if !less {
+                break;
+            }
+            pairs.swap(at - 1, at);
+        }
+    }
+    Ok(())
 }
 
 fn range(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
@@ -238,10 +267,7 @@ fn unwrap(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
         match item {
             Value::Optional(Some(inner)) => items.push((**inner).clone()),
             Value::Optional(None) => {}
-            other => {
-                let message = format!("value {} is not optional", super::text(other));
-                return Err(Failure::new(message));
-            }
+            _ => return unfit(),
         }
     }
     Ok(Value::list(items))

@@ -8,12 +8,12 @@ mod libraries;
 mod lists;
 mod net;
 mod operators;
-pub(super) mod regex;
 mod strings;
 mod time;
 
 pub(super) use convert::{bytes_of_base64, text};
 pub(super) use duration::loose_duration;
+pub(super) use formatting::{STRING_CLAUSE, parse_clause};
 
 use super::eval::Machine;
 use super::value::{Failure, Outcome, Value};
@@ -46,6 +46,10 @@ pub(super) fn find_for(name: &str, overload: &str) -> Option<(&'static str, Func
         "list_duration_sum_duration" => {
             |machine, args| lists::sum(machine, args, Value::Duration(0))
         }
+        "cidr_ip" => |machine, args| match args {
+            [Value::Cidr(..)] => net::ip(machine, args),
+            _ => unfit(),
+        },
         _ => function,
     };
     Some((name, function))
@@ -53,7 +57,7 @@ pub(super) fn find_for(name: &str, overload: &str) -> Option<(&'static str, Func
 
 /// What a function given values of no use to it says.
 fn unfit() -> Outcome {
-    Err(Failure::no_overload())
+    Err(Failure::Unfit)
 }
 
 /// A number that counts something.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Function, Machine, unfit};
 use crate::meta::cel::value::{Failure, Outcome, Value};
+use crate::meta::go_json::quoted;
 
 pub(super) fn find(name: &str) -> Option<Function> {
     Some(match name {
@@ -48,7 +49,7 @@ fn about(args: &[Value], run: impl Fn(IpAddr) -> Value) -> Outcome {
     }
 }
 
-fn ip(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
+pub(super) fn ip(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     match args {
         [Value::String(s)] => parse_ip(s).map(Value::Ip),
         [Value::Cidr(ip, _)] => Ok(Value::Ip(*ip)),
@@ -58,27 +59,34 @@ fn ip(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
 
 /// An address without zone, not one of version 4 dressed as version 6.
 fn parse_ip(text: &str) -> Result<IpAddr, Failure> {
-    if let Some((address, zone)) = text.split_once('%')
-        && !zone.is_empty()
-        && matches!(address.parse(), Ok(IpAddr::V6(_)))
-    {
+    if has_zone(text) {
         return Err(Failure::new(format!(
-            "IP address {text:?} with zone value is not allowed"
+            "IP address {} with zone value is not allowed",
+            quoted(text)
         )));
     }
     let address: IpAddr = text.parse().map_err(|_| {
         Failure::new(format!(
-            "IP Address {text:?} parse error during conversion from string: {}",
+            "IP Address {} parse error during conversion from string: {}",
+            quoted(text),
             why_no_ip(text)
         ))
     })?;
     not_mapped(address, text)
 }
 
+/// Whether a text is an address of version 6 with a zone.
+fn has_zone(text: &str) -> bool {
+    text.split_once('%').is_some_and(|(address, zone)| {
+        !zone.is_empty() && matches!(address.parse(), Ok(IpAddr::V6(_)))
+    })
+}
+
 fn not_mapped(address: IpAddr, text: &str) -> Result<IpAddr, Failure> {
     match address {
         IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => Err(Failure::new(format!(
-            "IPv4-mapped IPv6 address {text:?} is not allowed"
+            "IPv4-mapped IPv6 address {} is not allowed",
+            quoted(text)
         ))),
         other => Ok(other),
     }
@@ -111,19 +119,23 @@ fn why_no_ip(text: &str) -> String {
                     .find(|c: char| !c.is_ascii_digit() && c != '.')
                     .unwrap_or(0);
                 let rest = text.get(at..).unwrap_or_default();
-                return format!("ParseAddr({text:?}): unexpected character (at {rest:?})");
+                return format!(
+                    "ParseAddr({}): unexpected character (at {})",
+                    quoted(text),
+                    quoted(rest)
+                );
             }
-            format!("ParseAddr({text:?}): {why}")
+            format!("ParseAddr({}): {why}", quoted(text))
         }
         Some(':') => {
             let (why, rest) = why_no_six(text);
             if rest.is_empty() {
-                return format!("ParseAddr({text:?}): {why}");
+                return format!("ParseAddr({}): {why}", quoted(text));
             }
-            format!("ParseAddr({text:?}): {why} (at {rest:?})")
+            format!("ParseAddr({}): {why} (at {})", quoted(text), quoted(rest))
         }
-        Some(_) => format!("ParseAddr({text:?}): missing IPv6 address"),
-        None => format!("ParseAddr({text:?}): unable to parse IP"),
+        Some(_) => format!("ParseAddr({}): missing IPv6 address", quoted(text)),
+        None => format!("ParseAddr({}): unable to parse IP", quoted(text)),
     }
 }
 
@@ -188,16 +200,20 @@ fn parse_cidr(text: &str) -> Result<(IpAddr, u8), Failure> {
     let bad = |why: &str| {
         Failure::new(format!(
             "network address parse error during conversion from string: \
-             netip.ParsePrefix({text:?}): {why}"
+             netip.ParsePrefix({}): {why}",
+            quoted(text)
         ))
     };
     let (address, bits) = text.rsplit_once('/').ok_or_else(|| bad("no '/'"))?;
+    if has_zone(address) {
+        return Err(bad("IPv6 zones cannot be present in a prefix"));
+    }
     let address: IpAddr = address.parse().map_err(|_| bad(&why_no_ip(address)))?;
     let digits =
         bits.bytes().all(|b| b.is_ascii_digit()) && (bits == "0" || !bits.starts_with('0'));
     let bits: u8 = match bits.parse() {
         Ok(bits) if digits => bits,
-        _ => return Err(bad(&format!("bad bits after slash: {bits:?}"))),
+        _ => return Err(bad(&format!("bad bits after slash: {}", quoted(bits)))),
     };
     if bits > if address.is_ipv4() { 32 } else { 128 } {
         return Err(bad("prefix length out of range"));
@@ -208,11 +224,15 @@ fn parse_cidr(text: &str) -> Result<(IpAddr, u8), Failure> {
 fn cidr(text: &str) -> Outcome {
     match parse_cidr(text) {
         Ok((ip, bits)) => Ok(Value::Cidr(ip, bits)),
-        // Kubernetes says it twice.
-        Err(why) => Err(Failure::new(format!(
-            "network address parse error during conversion from string: {why}"
-        ))),
+        Err(why) => Err(said_twice(why)),
     }
+}
+
+/// Kubernetes says it twice.
+fn said_twice(why: Failure) -> Failure {
+    Failure::new(format!(
+        "network address parse error during conversion from string: {why}"
+    ))
 }
 
 /// The first address of a network.
@@ -241,7 +261,11 @@ fn within(network: IpAddr, bits: u8, ip: IpAddr) -> bool {
 fn contains_ip(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     let (network, bits, ip) = match args {
         [Value::Cidr(network, bits), Value::Ip(ip)] => (network, bits, *ip),
-        [Value::Cidr(network, bits), Value::String(s)] => (network, bits, parse_ip(s)?),
+        // Kubernetes does not say why.
+        [Value::Cidr(network, bits), Value::String(s)] => {
+            let ip = parse_ip(s).map_err(|_| Failure::no_overload())?;
+            (network, bits, ip)
+        }
         _ => return unfit(),
     };
     Ok(Value::Bool(within(*network, *bits, ip)))
@@ -250,7 +274,9 @@ fn contains_ip(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
 fn contains_cidr(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     let (network, bits, (ip, inner)) = match args {
         [Value::Cidr(network, bits), Value::Cidr(ip, inner)] => (network, bits, (*ip, *inner)),
-        [Value::Cidr(network, bits), Value::String(s)] => (network, bits, parse_cidr(s)?),
+        [Value::Cidr(network, bits), Value::String(s)] => {
+            (network, bits, parse_cidr(s).map_err(said_twice)?)
+        }
         _ => return unfit(),
     };
     Ok(Value::Bool(*bits <= inner && within(*network, *bits, ip)))

@@ -41,7 +41,7 @@ fn uint(value: Option<u64>) -> Outcome {
 fn duration(value: Option<i64>) -> Outcome {
     value
         .map(Value::Duration)
-        .ok_or_else(|| Failure::new("duration overflow"))
+        .ok_or_else(|| Failure::new("integer overflow"))
 }
 
 fn moved(from: Instant, nanos: i128) -> Outcome {
@@ -82,7 +82,10 @@ fn subtract(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
         [Value::Uint(a), Value::Uint(b)] => uint(a.checked_sub(*b)),
         [Value::Double(a), Value::Double(b)] => Ok(Value::Double(a - b)),
         [Value::Duration(a), Value::Duration(b)] => duration(a.checked_sub(*b)),
-        [Value::Timestamp(t), Value::Duration(d)] => moved(*t, -i128::from(*d)),
+        [Value::Timestamp(t), Value::Duration(d)] => match d.checked_neg() {
+            Some(back) => moved(*t, i128::from(back)),
+            None => duration(None),
+        },
         [Value::Timestamp(a), Value::Timestamp(b)] => {
             duration(i64::try_from(a.nanos() - b.nanos()).ok())
         }
@@ -140,7 +143,10 @@ fn not(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
 
 fn ordered(args: &[Value], test: impl Fn(Ordering) -> bool) -> Outcome {
     match args {
-        [a, b] => Ok(Value::Bool(test(compare(a, b)?))),
+        [a, b] => match compare(a, b) {
+            Err(why) if why == Failure::no_overload() => unfit(),
+            order => Ok(Value::Bool(test(order?))),
+        },
         _ => unfit(),
     }
 }

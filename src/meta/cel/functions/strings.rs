@@ -1,9 +1,9 @@
 //! Functions of text: the standard ones, cel-go's `ext/strings` version 2, Kubernetes' regex
 //! library.
 
-use super::regex::compile;
 use super::{Function, Machine, count, formatting, unfit};
 use crate::meta::cel::value::{Failure, MAX_ELEMENTS, MAX_STRING, Outcome, Value};
+use crate::meta::go_regex::compile;
 
 pub(super) fn find(name: &str) -> Option<Function> {
     Some(match name {
@@ -11,7 +11,10 @@ pub(super) fn find(name: &str) -> Option<Function> {
         "startsWith" => |_, args| test(args, |s, part| s.starts_with(part)),
         "endsWith" => |_, args| test(args, |s, part| s.ends_with(part)),
         "matches" => |_, args| match args {
-            [Value::String(s), Value::String(p)] => Ok(Value::Bool(compile(p)?.is_match(s))),
+            [Value::String(s), Value::String(p)] => match compile(p) {
+                Ok(pattern) => Ok(Value::Bool(pattern.is_match(s))),
+                Err(why) => Err(Failure::Error(why)),
+            },
             _ => unfit(),
         },
         "charAt" => char_at,
@@ -241,10 +244,15 @@ fn quote(s: &str) -> String {
     out
 }
 
+/// The pattern that is looked for.
+fn wanted(pattern: &str) -> Result<std::sync::Arc<regex::Regex>, Failure> {
+    compile(pattern).map_err(|why| Failure::new(format!("Illegal regex: {why}")))
+}
+
 fn find_one(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
     match args {
         [Value::String(s), Value::String(pattern)] => {
-            let found = compile(pattern)?.find(s).map(|m| m.as_str().to_owned());
+            let found = wanted(pattern)?.find(s).map(|m| m.as_str().to_owned());
             Ok(Value::from(found.unwrap_or_default()))
         }
         _ => unfit(),
@@ -259,7 +267,7 @@ fn find_all(_: &mut Machine<'_>, args: &[Value]) -> Outcome {
         }
         _ => return unfit(),
     };
-    let pattern = compile(pattern)?;
+    let pattern = wanted(pattern)?;
     let most = most.min(MAX_ELEMENTS);
     Ok(Value::strings(
         pattern.find_iter(s).take(most).map(|m| m.as_str()),

@@ -3,7 +3,7 @@
 //! Kubernetes: apiextensions-apiserver `pkg/apiserver/schema/validation.go`, `complete.go`.
 
 use super::{each_property, flag, text};
-use crate::meta::FieldError;
+use crate::meta::{FieldError, go_regex};
 use crate::resources::validate::{At, Errors};
 use serde_json::{Value, json};
 
@@ -200,12 +200,8 @@ fn restrictions(schema: &At<'_, '_>, skip: (bool, bool), errors: &mut Errors) {
         nested(&not, false, errors);
     }
     let pattern = schema.field("pattern");
-    if let Err(error) = regex::Regex::new(pattern.str()) {
-        let told = error.to_string();
-        let why = told.lines().last().unwrap_or_default();
-        let why = why.trim_start_matches("error: ");
-        let detail =
-            format!("must be a valid regular expression, but isn't: error parsing regexp: {why}");
+    if let Err(why) = go_regex::compile(pattern.str()) {
+        let detail = format!("must be a valid regular expression, but isn't: {why}");
         errors.invalid(&pattern, detail);
     }
 }

@@ -21,7 +21,7 @@ pub use value::{Seen, validate, validate_update};
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// The type of a value. Where none is said, anything may stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub struct ValueRules {
     pub one_of: Vec<Structural>,
     pub not: Option<Box<Structural>>,
     /// The pattern, compiled when it is first needed.
-    pub(super) expression: OnceLock<Result<regex::Regex, String>>,
+    pub(super) expression: OnceLock<Result<Arc<regex::Regex>, String>>,
 }
 
 /// A schema.

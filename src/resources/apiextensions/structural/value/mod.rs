@@ -7,8 +7,7 @@ mod told;
 
 use self::told::Outcome;
 use super::{Additional, ListType, Structural, Type, formats};
-use crate::meta::FieldError;
-use regex::Regex;
+use crate::meta::{FieldError, go_regex};
 use serde_json::{Map, Value};
 
 /// What the same place held before an update.
@@ -225,7 +224,7 @@ fn string(schema: &Structural, text: &str, path: &str) -> Outcome {
     }
     let compiled = rules
         .expression
-        .get_or_init(|| Regex::new(&rules.pattern).map_err(|error| error.to_string()));
+        .get_or_init(|| go_regex::compile(&rules.pattern));
     let pattern = match compiled {
         Ok(expression) if expression.is_match(text) => return Outcome::default(),
         Ok(_) => rules.pattern.to_string(),
