@@ -26,6 +26,7 @@ mod request_info;
 mod respond;
 mod route;
 mod server;
+mod service_addresses;
 mod streams;
 mod subresources;
 mod verbs;
@@ -44,11 +45,13 @@ pub use axum::body::Body;
 pub use guard::Guard;
 pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};
+pub use service_addresses::KUBERNETES_SERVICE;
 
 use crate::resources::Scheme;
 use crate::stdx::{Clock, Dialer, Metrics, NodeTransport, Shutdown};
 use crate::store::{Store, StoreError};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -79,6 +82,15 @@ impl Default for Limits {
     }
 }
 
+/// How clients of the cluster find the server and are known by it.
+pub struct Advertised {
+    /// Where it listens: what `default/kubernetes` leads to.
+    pub address: SocketAddr,
+    /// The authority of client certificates, as PEM: what `extension-apiserver-authentication` tells
+    /// to servers that know their clients as this one does.
+    pub client_ca_pem: String,
+}
+
 /// What a server is made of.
 pub struct ApiConfig {
     /// Where objects are kept.
@@ -101,6 +113,8 @@ pub struct ApiConfig {
     pub admission: Admission,
     /// The authority of client certificates, if they are accepted.
     pub client_ca: Option<CertificateAuthority>,
+    /// What of it stands in the cluster; `None` where nobody is to find it.
+    pub advertised: Option<Advertised>,
     /// The audit log, if there is one.
     pub audit: Option<Arc<Audit>>,
     /// Tells when to end watches and streams.
@@ -119,6 +133,7 @@ pub struct ApiServer {
     metrics: metrics::ApiMetrics,
     fairness: Arc<fairness::Fairness>,
     openapi: openapi::Documents,
+    service_addresses: service_addresses::ServiceAddresses,
     dialer: Arc<dyn Dialer>,
     nodes: Arc<dyn NodeTransport>,
     clock: Clock,
@@ -142,6 +157,7 @@ impl ApiServer {
     pub async fn start(config: ApiConfig) -> Result<Arc<Self>, StoreError> {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
         bootstrap::objects(&registry, &config.clock).await?;
+        bootstrap::advertise(&registry, &config.clock, config.advertised.as_ref()).await?;
         let metrics = metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store);
         let fairness = fairness::Fairness::new(
             &registry.cache,
@@ -156,6 +172,7 @@ impl ApiServer {
             metrics,
             fairness,
             openapi: openapi::Documents::default(),
+            service_addresses: service_addresses::ServiceAddresses::default(),
             registry,
             dialer: config.dialer,
             nodes: config.nodes,

@@ -2,8 +2,8 @@
 //! in which order it starts; [`Cluster::stop`] is its reverse.
 
 use crate::api::{
-    AccountTokens, Admission, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Guard, Limits,
-    TokenTable, UserInfo,
+    AccountTokens, Admission, Advertised, ApiConfig, ApiServer, Audit, GROUP_MASTERS, Guard,
+    Limits, TokenTable, UserInfo,
 };
 use crate::client::{Client, ClientError, Query};
 use crate::controllers::{Controllers, ControllersConfig, NODE_CONTROLLER, Trust, mark_silent};
@@ -137,6 +137,13 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
             &ground.kept.authority,
             access.client_ca_file.as_deref(),
         )?),
+        advertised: Some(Advertised {
+            address,
+            client_ca_pem: parts::client_authority_pem(
+                &ground.kept.authority,
+                access.client_ca_file.as_deref(),
+            )?,
+        }),
         shutdown: ground.branches.api.clone(),
         limits: Limits {
             mutating_in_flight_max: ground.config.max_mutating_requests_inflight,

@@ -2,7 +2,8 @@
 //! `cluster.rs`. Must not know in which order they start.
 
 use crate::api::{
-    AccountTokens, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo,
+    AccountTokens, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, KUBERNETES_SERVICE, TlsFiles,
+    UserInfo,
 };
 use crate::kubelet::{
     Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
@@ -40,8 +41,6 @@ const POD_CIDR_V6: (Ipv6Addr, u8, u8) = (Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0
 const NODE_PODS_MAX: u32 = 4_000;
 /// Memory of a node at least: some pages for a guest, and what is held for it.
 const NODE_MEMORY_MIN: u64 = 16 << 20;
-/// The first address of the services' range: the API server's own, by which pods know it.
-const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Refuses settings that make no sense, before anything is touched.
 pub(crate) fn check(config: &ServeConfig) -> Result<(), ServeError> {
@@ -183,6 +182,19 @@ pub(crate) fn client_authority(
         }
     }
     CertificateAuthority::new(&roots).map_err(unusable)
+}
+
+/// The same authority as PEM.
+pub(crate) fn client_authority_pem(
+    authority: &Authority,
+    further: Option<&Path>,
+) -> Result<String, ServeError> {
+    let mut text = authority.certificate_pem().to_owned();
+    if let Some(file) = further {
+        let further = std::fs::read_to_string(file);
+        text.push_str(&further.map_err(|error| ServeError::file(file, error))?);
+    }
+    Ok(text)
 }
 
 /// What the API server shows to its clients.

@@ -2,12 +2,15 @@
 //! Kubernetes: controlplane `systemnamespaces` controller, `pkg/registry/scheduling/rest`,
 //! `pkg/registry/rbac/rest`.
 
+mod advertised;
 mod policy;
 
-use crate::api::fairness;
+pub(crate) use advertised::advertise;
+
 use crate::api::registry::{Cached, Registry, WriteError};
 use crate::api::verbs::rules;
-use crate::meta::Object;
+use crate::api::{fairness, service_addresses};
+use crate::meta::{Object, time};
 use crate::resources::rbac;
 use crate::resources::scheduling::priority_class::SYSTEM_CLASSES;
 use crate::stdx::Clock;
@@ -53,7 +56,10 @@ pub(crate) async fn objects(registry: &Registry, clock: &Clock) -> Result<(), St
             "description": description,
         })
     });
-    let firsts = namespaces.chain(classes).filter_map(Object::from_value);
+    let now = time::rfc3339(clock.now());
+    let cidr = [service_addresses::service_cidr(&now)];
+    let firsts = namespaces.chain(classes).chain(cidr);
+    let firsts = firsts.filter_map(Object::from_value);
     let flows = fairness::mandatory::objects(clock);
     let wanted = firsts.chain(policy::objects()).chain(flows);
     let writes = wanted.filter_map(|object| write(registry, clock, object));

@@ -8,7 +8,7 @@ use crate::api::admission::{self, Operation};
 use crate::api::context::Context;
 use crate::api::quota::Charge;
 use crate::api::registry::WriteError;
-use crate::api::{ApiServer, Body, codec, respond};
+use crate::api::{ApiServer, Body, codec, respond, service_addresses};
 use crate::meta::options::{DeleteOptions, Propagation};
 use crate::meta::{ApiError, GroupResource, Object};
 use crate::resources::DefRef;
@@ -142,6 +142,9 @@ pub(crate) async fn delete_one(
                 dry_run: options.dry_run,
             };
             charge.undo().await;
+            if !options.dry_run {
+                service_addresses::take_back(server, def, &old, None).await;
+            }
         }
         return Ok(match step {
             Step::Wait => Deleted::Pending(old),

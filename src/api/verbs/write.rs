@@ -9,6 +9,7 @@ use crate::api::codec::{self, Strict};
 use crate::api::context::Context;
 use crate::api::quota::Charge;
 use crate::api::registry::{Cached, Encoded, WriteError, served};
+use crate::api::service_addresses::{self, Given};
 use crate::api::{ApiServer, authorization};
 use crate::meta::options::{FieldValidation, WriteOptions};
 use crate::meta::{ApiError, FieldError, Object, Reason, names};
@@ -309,15 +310,33 @@ impl Change<'_> {
                 return Err(WriteError::Changed);
             }
             self.charge(Some(&object), None).make().await?;
+            let _given = self.give(&mut object, None).await?;
             return Ok(self.pretended(&object, 0)?);
         }
+        let given = self.give(&mut object, None).await?;
         let charge = self.charge(Some(&object), None);
-        charge.make().await?;
-        let written = self.server.registry.insert(def, &object).await;
+        let written = match charge.make().await {
+            Ok(()) => self.server.registry.insert(def, &object).await,
+            Err(error) => {
+                undo(given).await;
+                return Err(error.into());
+            }
+        };
         if written.is_err() {
             charge.undo().await;
+            undo(given).await;
         }
         written
+    }
+
+    /// Addresses and ports for a Service.
+    async fn give(
+        &self,
+        new: &mut Object,
+        old: Option<&Object>,
+    ) -> Result<Option<Given<'_>>, ApiError> {
+        let dry_run = self.options.dry_run;
+        service_addresses::give(self.server, self.target, self.part, new, old, dry_run).await
     }
 
     /// What a write makes of the namespace's quotas.
@@ -352,11 +371,14 @@ impl Change<'_> {
                 }
             };
             let old = served(def, &cached)?;
-            let new = self.prepared(make(Some(&old))?, &old)?;
+            let mut new = self.prepared(make(Some(&old))?, &old)?;
             if is_done(&new, &old) {
                 if !self.options.dry_run {
                     match registry.remove(def, &old, cached.revision).await {
-                        Ok(_) => self.charge(Some(&old), None).undo().await,
+                        Ok(_) => {
+                            self.charge(Some(&old), None).undo().await;
+                            service_addresses::take_back(self.server, def, &old, None).await;
+                        }
                         Err(WriteError::Changed) => continue,
                         Err(WriteError::Api(error)) => return Err(error),
                     }
@@ -366,18 +388,24 @@ impl Change<'_> {
             if new == old {
                 return Ok(Written::Updated(cached));
             }
+            let given = self.give(&mut new, Some(&old)).await?;
             let charge = self.charge(Some(&new), Some(&old));
-            charge.make().await?;
+            if let Err(error) = charge.make().await {
+                undo(given).await;
+                return Err(error);
+            }
             if self.options.dry_run {
                 return Ok(Written::Updated(self.pretended(&new, cached.revision)?));
             }
-            match registry.replace(def, &new, cached.revision).await {
-                Ok(cached) => return Ok(Written::Updated(cached)),
-                Err(WriteError::Changed) => charge.undo().await,
-                Err(WriteError::Api(error)) => {
-                    charge.undo().await;
-                    return Err(error);
-                }
+            let written = registry.replace(def, &new, cached.revision).await;
+            if let Ok(cached) = written {
+                service_addresses::take_back(self.server, def, &old, Some(&new)).await;
+                return Ok(Written::Updated(cached));
+            }
+            charge.undo().await;
+            undo(given).await;
+            if let Err(WriteError::Api(error)) = written {
+                return Err(error);
             }
         }
         Err(self.conflict(MODIFIED))
@@ -497,6 +525,13 @@ impl Change<'_> {
             revision,
             encoded: Arc::new(encoded),
         })
+    }
+}
+
+/// What was given to a write that has not come to be is free again.
+async fn undo(given: Option<Given<'_>>) {
+    if let Some(given) = given {
+        given.undo().await;
     }
 }
 

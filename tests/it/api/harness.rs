@@ -153,6 +153,7 @@ impl Cluster {
             admission: wkube::api::Admission::default(),
             authorization: wkube::api::STANDARD_MODES.to_vec(),
             client_ca: None,
+            advertised: None,
             shutdown: shutdown.clone(),
             limits,
         })

@@ -15,6 +15,7 @@ mod reviews;
 mod rows;
 mod rules;
 mod scale;
+mod services;
 mod streams;
 mod tls;
 mod tokens;

@@ -60,6 +60,8 @@ async fn edge() -> Edge {
         admission: wkube::api::Admission::default(),
         authorization: wkube::api::STANDARD_MODES.to_vec(),
         client_ca: Some(CertificateAuthority::new(std::slice::from_ref(&authority.der)).unwrap()),
+
+        advertised: None,
         shutdown: shutdown.clone(),
         limits: Limits::default(),
     })

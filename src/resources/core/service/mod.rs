@@ -1,5 +1,6 @@
 //! Service: a name and an address for a set of pods.
 
+pub mod allocation;
 mod defaults;
 mod validation;
 
@@ -61,6 +62,7 @@ impl Strategy for ServiceStrategy {
             Part::Main => {
                 keep(new, old, "status");
                 defaults::carry_over(new, old);
+                defaults::drop_useless(new, old);
                 defaults::addresses(new);
             }
             _ => keep_all_but_status(new, old),
