@@ -11,8 +11,8 @@ const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 /// What version 2 of OpenAPI does not have.
 const JUNCTORS: &[&str] = &["allOf", "anyOf", "oneOf", "not"];
 
-/// The definition; `metadata` is what stands for the metadata of an object.
-pub(super) fn definition(mut schema: Value, form: Form, metadata: &Value) -> Value {
+/// The definition; `every` are the fields that every object has.
+pub(super) fn definition(mut schema: Value, form: Form, every: &Map<String, Value>) -> Value {
     let Value::Object(fields) = &mut schema else {
         return json!({"type": "object"});
     };
@@ -22,32 +22,27 @@ pub(super) fn definition(mut schema: Value, form: Form, metadata: &Value) -> Val
         }
         plain(fields);
     }
-    embed(fields, form, metadata);
-    own(fields, metadata);
+    embed(fields, form, every);
+    own(fields, every);
     schema
 }
 
 /// What every object has.
-fn own(fields: &mut Map<String, Value>, metadata: &Value) {
+fn own(fields: &mut Map<String, Value>, every: &Map<String, Value>) {
     let properties = fields.entry("properties").or_insert_with(|| json!({}));
-    let Value::Object(properties) = properties else {
-        return;
-    };
-    let text = |words: &str| json!({"type": "string", "description": words});
-    let version = text("The version of this representation of the object.");
-    properties.insert("apiVersion".to_owned(), version);
-    properties.insert("kind".to_owned(), text("The kind of the object."));
-    properties.insert("metadata".to_owned(), metadata.clone());
+    if let Value::Object(properties) = properties {
+        properties.extend(every.clone());
+    }
 }
 
 /// Adds what every object has to the objects inside.
-fn embed(fields: &mut Map<String, Value>, form: Form, metadata: &Value) {
-    each_below(fields, &mut |below| embed(below, form, metadata));
+fn embed(fields: &mut Map<String, Value>, form: Form, every: &Map<String, Value>) {
+    each_below(fields, &mut |below| embed(below, form, every));
     let unknown = form == Form::V2 && flag(fields, PRESERVE);
     if !flag(fields, EMBEDDED) || unknown {
         return;
     }
-    own(fields, metadata);
+    own(fields, every);
     let required = fields.entry("required").or_insert_with(|| json!([]));
     if let Value::Array(required) = required {
         for name in ["kind", "apiVersion"] {

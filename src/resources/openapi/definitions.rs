@@ -5,7 +5,6 @@ use crate::resources::def::ResourceDef;
 use crate::resources::schema::{
     Form as Text, ListType, Merge, Node, Raw, Schema, Shape, Struct, StructRef,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -49,9 +48,8 @@ impl Definitions {
         let name = definition_name(def);
         let mut value = match def.schema.definition() {
             Some(defined) => {
-                let metadata = self.of_type::<meta::ObjectMeta>();
-                let metadata = self.reference(&metadata, "Standard object's metadata.");
-                custom::definition(defined.written(), self.form, &metadata)
+                let every = self.of_every_object();
+                custom::definition(defined.written(), self.form, &every)
             }
             None => match &def.schema.get().root().shape {
                 Shape::Struct(named) => self.structure(named.body()),
@@ -68,25 +66,38 @@ impl Definitions {
         let end = item.len() - item.rsplit('.').next().unwrap_or_default().len();
         let name = format!("{}{}", item.get(..end).unwrap_or_default(), def.list_kind);
         let metadata = self.of_type::<k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta>();
-        let text = |words: &str| json!({"description": words, "type": "string"});
+        let every = self.of_every_object();
         let list = json!({
             "description": format!("{} is a list of {}.", def.list_kind, def.plural),
             "type": "object",
             "required": ["items"],
             "properties": {
-                "apiVersion": text("The version of this representation of the list."),
+                "apiVersion": every.get("apiVersion"),
                 "items": {
                     "description": format!("The {} that were found.", def.plural),
                     "type": "array",
                     "items": self.reference(item, ""),
                 },
-                "kind": text("The kind of the list."),
+                "kind": every.get("kind"),
                 "metadata": self.reference(&metadata, "Standard list metadata."),
             },
             GVK: [gvk(def, &def.list_kind)],
         });
         self.made.insert(name.clone(), list);
         name
+    }
+
+    /// The fields that every object has, in the words of a built-in kind.
+    fn of_every_object(&mut self) -> Map<String, Value> {
+        let schema = Schema::of::<k8s_openapi::api::core::v1::ConfigMap>();
+        let Shape::Struct(named) = &schema.root().shape else {
+            return Map::new();
+        };
+        let fields = ["apiVersion", "kind", "metadata"].into_iter();
+        let fields = fields.filter_map(|name| Some((name, named.body().field(name)?)));
+        fields
+            .map(|(name, field)| (name.to_owned(), self.node(field)))
+            .collect()
     }
 
     /// Adds a type that is no row's kind; answers its name.

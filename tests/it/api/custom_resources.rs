@@ -386,6 +386,14 @@ async fn a_new_schema_is_in_force_for_what_is_stored() {
     assert!(
         schemas["com.example.v1.Gadget"]["properties"]["spec"]["properties"]["size"].is_object()
     );
+    // What every object has is described in one way, custom or not.
+    let (custom, built_in) = (
+        &schemas["com.example.v1.Gadget"]["properties"]["apiVersion"],
+        &cluster.get("/openapi/v3/api/v1").await.expect(200)["components"]["schemas"]["io.k8s.api.core.v1.Pod"]
+            ["properties"]["apiVersion"],
+    );
+    assert!(custom["description"].is_string());
+    assert_eq!(custom, built_in);
     let add = json!([
         {"op": "test", "path": "/spec/versions/0/name", "value": "v1"},
         {"op": "add",
