@@ -421,3 +421,75 @@ async fn large_answers_are_compressed_if_that_is_taken() {
         .await;
     assert!(!small.headers.contains_key("content-encoding"));
 }
+
+#[tokio::test]
+async fn a_budget_refuses_an_eviction_until_it_allows_one() {
+    let cluster = Cluster::start().await;
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = |name: &str| json!({ "metadata": { "name": name }, "spec": { "minAvailable": 1, "selector": {} } });
+    cluster.post(budgets, &budget("all")).await.expect(201);
+    let evict = async |pod: &str| {
+        let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": { "name": pod } });
+        cluster
+            .post(&format!("{PODS}/{pod}/eviction"), &eviction)
+            .await
+    };
+    let ready = json!({ "status": { "phase": "Running",
+        "conditions": [{ "type": "Ready", "status": "True" }] } });
+    for pod in ["waits", "one", "two"] {
+        cluster.pod(pod, &["c"]).await;
+    }
+    for pod in ["one", "two"] {
+        let uri = format!("{PODS}/{pod}/status");
+        cluster
+            .patch(&uri, "merge-patch+json", &ready)
+            .await
+            .expect(200);
+    }
+    // What does not run yet disrupts nobody.
+    evict("waits").await.expect(201);
+    let early = evict("one").await.expect(429);
+    assert_eq!(early["details"]["retryAfterSeconds"], 10);
+    let status = async |allowed: u32| {
+        let body = json!({ "status": { "observedGeneration": 1, "currentHealthy": 2,
+            "desiredHealthy": 2, "disruptionsAllowed": allowed } });
+        let uri = format!("{budgets}/all/status");
+        cluster
+            .patch(&uri, "merge-patch+json", &body)
+            .await
+            .expect(200);
+    };
+    status(0).await;
+    let refused = evict("one").await.expect(429);
+    assert_eq!(
+        refused["message"],
+        "Cannot evict pod as it would violate the pod's disruption budget."
+    );
+    let cause = json!([{ "reason": "DisruptionBudget",
+        "message": "The disruption budget all needs 2 healthy pods and has 2 currently" }]);
+    assert_eq!(refused["details"]["causes"], cause);
+    status(1).await;
+    evict("one").await.expect(201);
+    cluster.get(&format!("{PODS}/one")).await.expect(404);
+    let left = cluster.get(&format!("{budgets}/all")).await.expect(200)["status"].take();
+    assert_eq!(left["disruptionsAllowed"], 0);
+    assert!(left["disruptedPods"]["one"].is_string());
+    assert_eq!(left["conditions"][0]["reason"], "InsufficientPods");
+    evict("two").await.expect(429);
+    // An unready one may go while enough are healthy.
+    let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+    let uri = format!("{PODS}/two/status");
+    cluster
+        .patch(&uri, "merge-patch+json", &unready)
+        .await
+        .expect(200);
+    cluster.post(budgets, &budget("more")).await.expect(201);
+    let several = evict("two").await.message(500);
+    assert!(
+        several.starts_with("This pod has more than one"),
+        "{several}"
+    );
+    cluster.delete(&format!("{budgets}/more")).await.expect(200);
+    evict("two").await.expect(201);
+}
