@@ -13,6 +13,7 @@ use super::instant::Instant;
 use super::parser::is_reserved;
 use super::types::{ObjectType, Type};
 use super::value::{Key, List, ListKind, Map, Value};
+use crate::meta::go_json::type_of;
 
 /// The declared type of some data.
 #[derive(Debug)]
@@ -154,7 +155,14 @@ impl DeclType {
                 map_of(pairs)
             }
             (Kind::Object(fields), Json::Object(entries)) => object_of(fields, entries),
-            (kind, _) => invalid(format!("invalid data, expected {}", wanted(kind))),
+            (kind @ (Kind::List(..) | Kind::Map(_) | Kind::Object(_)), _) => {
+                invalid(format!("invalid data, expected {}", wanted(kind)))
+            }
+            (kind, other) => invalid(format!(
+                "invalid data, expected {}, got {}",
+                wanted(kind),
+                type_of(other)
+            )),
         }
     }
 }

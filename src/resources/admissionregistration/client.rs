@@ -48,18 +48,15 @@ fn url(at: &At<'_, '_>, errors: &mut Errors) {
 }
 
 fn service(at: &At<'_, '_>, errors: &mut Errors) {
-    for (field, detail) in [
-        ("name", "service name is required"),
-        ("namespace", "service namespace is required"),
-    ] {
+    for field in ["name", "namespace"] {
         if at.field(field).str().is_empty() {
-            errors.required(&at.field(field), detail);
+            errors.required(&at.field(field), "");
         }
     }
     let port = at.field("port");
     let wrong = names::port_number(port.number());
     if !wrong.is_empty() {
-        let detail = format!("port is not valid: {}", wrong.join(","));
+        let detail = format!("port is not valid: {}", wrong.join(", "));
         errors.invalid_as(&port, port.number(), detail);
     }
     path(&at.field("path"), errors);

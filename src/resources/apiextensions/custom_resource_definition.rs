@@ -2,7 +2,8 @@
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/v1`, `pkg/registry/customresourcedefinition`.
 
 use super::conditions::{self, Condition};
-use super::validation;
+use super::{schema_check, validation};
+use crate::meta::go_json::quoted;
 use crate::meta::{FieldError, Object};
 use crate::resources::columns;
 use crate::resources::core::pod::defaults::{child, objects, set, set_null};
@@ -49,8 +50,10 @@ impl Strategy for DefinitionStrategy {
                 set(names, "listKind", json!(format!("{kind}List")));
             }
         }
+        if spec.get("conversion").is_none_or(Value::is_null) {
+            spec.insert("conversion".to_owned(), json!({"strategy": "None"}));
+        }
         if let Some(conversion) = child(spec, "conversion") {
-            set(conversion, "strategy", json!("None"));
             let webhook = conversion.get_mut("webhook");
             let service = webhook.and_then(|w| w.get_mut("clientConfig")?.get_mut("service"));
             if let Some(Value::Object(service)) = service {
@@ -114,9 +117,14 @@ impl Strategy for DefinitionStrategy {
         errors.0
     }
 
-    fn warnings(&self, new: &Object, _old: Option<&Object>) -> Vec<String> {
+    fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
         let spec = At::of(new, "spec");
-        let mut warnings = Vec::new();
+        let before = old.map(unknown_formats).unwrap_or_default();
+        let mut warnings: Vec<String> = unknown_formats(new)
+            .iter()
+            .filter(|format| !before.contains(format))
+            .map(|format| format!("unrecognized format {}", quoted(format)))
+            .collect();
         if spec.field("conversion").field("strategy").str() == "Webhook" {
             let text = "spec.conversion.strategy Webhook is not in force yet: versions are converted \
                         as with None";
@@ -160,6 +168,26 @@ impl Strategy for DefinitionStrategy {
     fn tracks_generation(&self) -> bool {
         true
     }
+}
+
+/// The formats of all schemas of a definition that mean nothing: each once for a schema that all
+/// versions share.
+fn unknown_formats(definition: &Object) -> Vec<String> {
+    let spec = At::of(definition, "spec");
+    let versions = spec.field("versions");
+    let schemas: Vec<Option<&Value>> = versions
+        .values()
+        .map(|version| version.get("schema")?.get("openAPIV3Schema"))
+        .collect();
+    let alike = schemas
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a == b));
+    let count = if alike { 1 } else { schemas.len() };
+    let mut found = Vec::new();
+    for schema in schemas.into_iter().take(count).flatten() {
+        schema_check::unknown_formats(schema, &mut found);
+    }
+    found
 }
 
 fn word(map: &Map<String, Value>, name: &str) -> String {

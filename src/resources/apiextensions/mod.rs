@@ -3,6 +3,8 @@
 pub mod cel_rules;
 pub mod conditions;
 pub mod custom_resource_definition;
+#[cfg(test)]
+mod judged;
 mod printer;
 pub mod rows;
 mod schema_check;

@@ -2,7 +2,7 @@
 //! looked into in `schema_check`.
 //! Kubernetes: apiextensions-apiserver `pkg/apis/apiextensions/validation`.
 
-use super::schema_check;
+use super::{cel_rules, schema_check};
 use crate::meta::{Object, names};
 use crate::resources::admissionregistration::client;
 use crate::resources::validate::{At, Errors};
@@ -47,13 +47,30 @@ pub(super) fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
         let schema = version.field("schema");
         let schema = schema.field("openAPIV3Schema");
         if !schema.is_set() {
-            errors.required(&schema, "schemas are required");
+            errors.required(&schema, "");
         }
     }
     self::versions(&versions, errors);
+    // Kubernetes keeps the name of the first version a second time.
+    let first = versions
+        .values()
+        .next()
+        .and_then(|version| version.get("name"));
+    let first = first.and_then(Value::as_str).unwrap_or_default();
+    let wrong = names::dns1035_label(first);
+    if !first.is_empty() && !wrong.is_empty() {
+        errors.invalid_as(&spec.field("version"), first, wrong.join(","));
+    }
     self::names(&spec.field("names"), errors);
     shared(&versions, errors);
     let preserve = spec.field("preserveUnknownFields");
+    let mut schemas = versions
+        .values()
+        .filter_map(|version| version.get("schema"));
+    if preserve.bool() && schemas.any(schema_check::has_default) {
+        let detail = "must be false in order to use defaults in the schema";
+        errors.invalid(&preserve, detail);
+    }
     if preserve.bool() {
         let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
                       spec.versions[*].schema instead";
@@ -131,20 +148,14 @@ fn selectable(fields: &At<'_, '_>, schema: &Value, errors: &mut Errors) {
             errors.required(&at, "");
             continue;
         }
-        let step = |schema: &'_ Value, name: &str| schema.get("properties")?.get(name).cloned();
-        let steps = path.strip_prefix('.').map(|path| path.split('.'));
-        let found = steps.and_then(|steps| {
-            let mut at = schema.clone();
-            for name in steps {
-                at = step(&at, name)?;
+        let (name, found) = match cel_rules::field(path, schema) {
+            Ok(found) => found,
+            Err(why) => {
+                errors.invalid(&at, format!("is an invalid path: {why}"));
+                continue;
             }
-            Some(at)
-        });
-        let Some(found) = found else {
-            errors.invalid(&at, "is an invalid path: does not refer to a valid field");
-            continue;
         };
-        if path == ".metadata" || path.starts_with(".metadata.") {
+        if name == "metadata" || name.starts_with("metadata.") {
             errors.invalid(&at, "must not point to fields in metadata");
         }
         let kind = found.get("type").and_then(Value::as_str);
@@ -153,7 +164,7 @@ fn selectable(fields: &At<'_, '_>, schema: &Value, errors: &mut Errors) {
                           and strings with formats are allowed.";
             errors.invalid(&at, detail);
         }
-        if !seen.insert(path) {
+        if !seen.insert(name) {
             errors.duplicate(&at);
         }
     }
@@ -165,12 +176,10 @@ fn selectable(fields: &At<'_, '_>, schema: &Value, errors: &mut Errors) {
 fn version(version: &At<'_, '_>, versions: &At<'_, '_>, errors: &mut Errors) {
     let warning = version.field("deprecationWarning");
     if warning.is_set() {
-        if !version.field("deprecated").bool() {
+        if version.field("deprecated").bool() {
+            deprecation(&warning, errors);
+        } else {
             errors.invalid(&warning, "can only be set for deprecated versions");
-        } else if warning.str().is_empty() {
-            errors.invalid(&warning, "must not be an empty string");
-        } else if warning.str().len() > WARNING_MAX {
-            errors.invalid(&warning, "must be <= 256 characters long");
         }
     }
     let schema = version.field("schema");
@@ -190,6 +199,23 @@ fn version(version: &At<'_, '_>, versions: &At<'_, '_>, errors: &mut Errors) {
     let own = alike(versions, "selectableFields").is_none() || alike(versions, "schema").is_none();
     if own && fields.is_set() {
         selectable(&fields, schema.value, errors);
+    }
+}
+
+fn deprecation(warning: &At<'_, '_>, errors: &mut Errors) {
+    let text = warning.str();
+    if text.len() > WARNING_MAX {
+        errors.invalid(warning, "must be <= 256 characters long");
+    }
+    if text.is_empty() {
+        errors.invalid(warning, "must not be an empty string");
+    }
+    let unprinted = |c: char| c.is_control() || c.is_whitespace() && c != ' ';
+    if let Some(at) = text.find(unprinted) {
+        let detail = format!(
+            "must only contain printable UTF-8 characters; non-printable character found at index {at}"
+        );
+        errors.invalid(warning, detail);
     }
 }
 
@@ -279,7 +305,10 @@ fn names(names: &At<'_, '_>, errors: &mut Errors) {
     label(&names.field("listKind"), true, errors);
     for list in ["shortNames", "categories"] {
         for name in names.field(list).items() {
-            label(&name, false, errors);
+            let wrong = names::dns1035_label(name.str());
+            if !wrong.is_empty() {
+                errors.invalid(&name, wrong.join(","));
+            }
         }
     }
     let (kind, list) = (names.field("kind"), names.field("listKind"));
@@ -290,22 +319,42 @@ fn names(names: &At<'_, '_>, errors: &mut Errors) {
 
 fn conversion(at: &At<'_, '_>, errors: &mut Errors) {
     let (strategy, webhook) = (at.field("strategy"), at.field("webhook"));
-    if strategy.str() != "Webhook" {
-        errors.one_of(&strategy, &["None", "Webhook"]);
-        if webhook.is_set() {
-            let detail = "should not be set when strategy is not set to Webhook";
-            errors.forbidden(&webhook, detail);
-        }
-        return;
-    }
     let (config, versions) = (
         webhook.field("clientConfig"),
         webhook.field("conversionReviewVersions"),
     );
+    // Kubernetes tells of them where it keeps them.
+    let config = At::root(config.value, "spec.conversion.webhookClientConfig");
+    let versions = At::root(versions.value, "spec.conversion.conversionReviewVersions");
+    if strategy.str() != "Webhook" {
+        if strategy.str().is_empty() && at.is_set() {
+            errors.required(&strategy, "");
+        } else {
+            errors.one_of(&strategy, &["None", "Webhook"]);
+        }
+        let detail = "should not be set when strategy is not set to Webhook";
+        if config.is_set() {
+            errors.forbidden(&config, detail);
+        }
+        if !versions.is_empty() {
+            errors.forbidden(&versions, detail);
+        }
+        return;
+    }
     if config.is_set() {
         client::validate(&config, errors);
     } else {
         errors.required(&config, "required when strategy is set to Webhook");
+    }
+    let mut seen = BTreeSet::new();
+    for version in versions.items() {
+        if !seen.insert(version.str()) {
+            errors.invalid(&version, "duplicate version");
+            continue;
+        }
+        for wrong in names::dns1035_label(version.str()) {
+            errors.invalid(&version, wrong);
+        }
     }
     if versions.is_empty() {
         errors.required(&versions, "");
@@ -320,14 +369,18 @@ pub(super) fn stored(definition: &Object, errors: &mut Errors) {
     let (spec, status) = (At::of(definition, "spec"), At::of(definition, "status"));
     let (versions, record) = (spec.field("versions"), status.field("storedVersions"));
     if record.is_empty() {
-        errors.invalid(&record, "must have at least one stored version");
+        errors.invalid_omitted(&record, "null: must have at least one stored version");
         return;
     }
+    let mut left: Vec<&Value> = record.values().collect();
     for version in versions.items() {
         let name = version.field("name");
-        if version.field("storage").bool() && !record.values().any(|one| one == name.value) {
+        let known = left.iter().position(|one| *one == name.value);
+        if let Some(known) = known {
+            left.remove(known);
+        } else if version.field("storage").bool() {
             let detail = format!("must have the storage version {}", name.str());
-            errors.invalid_as(&record, version.value.clone(), detail);
+            errors.invalid(&record, detail);
         }
     }
     for one in record.items() {

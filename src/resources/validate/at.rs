@@ -195,7 +195,10 @@ impl Errors {
             FieldErrorKind::TooMany,
             at.path(),
             at.len(),
-            format!("must have at most {max} items"),
+            match max {
+                1 => "must have at most 1 item".to_owned(),
+                _ => format!("must have at most {max} items"),
+            },
         ));
     }
 

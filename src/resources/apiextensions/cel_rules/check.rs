@@ -8,6 +8,7 @@ use super::compile::{Compiled, compile_all};
 use super::{Rule, additional, field_path, kind};
 use crate::meta::cel::{declared, embedded};
 use crate::meta::{FieldError, FieldErrorKind};
+use crate::resources::apiextensions::schema_check;
 
 /// Most that one rule may cost by estimate. Kubernetes: `StaticEstimatedCostLimit`.
 const RULE_LIMIT: u64 = 10_000_000;
@@ -23,10 +24,12 @@ const REASONS: [&str; 4] = [
 ];
 
 /// The errors of all rules of a version's schema, which stands at `path`. `sound` says that the
-/// schema has no other errors: only then the rules are compiled.
-pub fn check(schema: &Json, path: &str, sound: bool) -> Vec<FieldError> {
+/// schema is structural: only then the rules are compiled, and only where nothing is `wrong` at
+/// their place or below it.
+pub fn check(schema: &Json, path: &str, sound: bool, wrong: &[&str]) -> Vec<FieldError> {
     let mut check = Check {
         sound,
+        wrong,
         total: 0,
         expensive: Vec::new(),
     };
@@ -56,8 +59,10 @@ pub fn check(schema: &Json, path: &str, sound: bool) -> Vec<FieldError> {
     errors
 }
 
-struct Check {
+struct Check<'a> {
     sound: bool,
+    /// Paths of what else is wrong.
+    wrong: &'a [&'a str],
     total: u64,
     expensive: Vec<(String, u64)>,
 }
@@ -77,7 +82,16 @@ struct Place {
 /// Errors of form, and of rules that compile or cost badly.
 type Errors = (Vec<FieldError>, Vec<FieldError>);
 
-impl Check {
+impl Check<'_> {
+    /// Whether nothing else is wrong at a place or below it.
+    fn is_right(&self, path: &str) -> bool {
+        let below = |wrong: &&str| {
+            let rest = wrong.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.sound && !self.wrong.iter().any(below)
+    }
+
     fn node(&mut self, schema: &Json, path: &str, place: &Place) -> Errors {
         let mut all = self.below(schema, path, place);
         let rules = Rule::all(schema);
@@ -85,7 +99,7 @@ impl Check {
             let path = format!("{path}.x-kubernetes-validations[{at}]");
             form(rule, schema, &path, &mut all.0);
         }
-        if rules.is_empty() || !all.0.is_empty() || !self.sound || !place.structure {
+        if rules.is_empty() || !all.0.is_empty() || !place.structure || !self.is_right(path) {
             return all;
         }
         let path = format!("{path}.x-kubernetes-validations");
@@ -303,7 +317,8 @@ fn form(rule: &Rule, schema: &Json, path: &str, errors: &mut Vec<FieldError>) {
     if lines(field) {
         bad("must not contain line breaks");
     }
-    if !field.is_empty() && field_path::valid(field, schema).is_err() {
+    let readable = !schema_check::has_unsupported(schema);
+    if !field.is_empty() && readable && field_path::valid(field, schema).is_err() {
         bad("must be a valid path");
     }
 }

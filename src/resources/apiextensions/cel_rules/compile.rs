@@ -54,13 +54,12 @@ impl Validator {
 }
 
 /// The rules of a schema that may be of a part of a resource.
-#[cfg(test)]
 pub(super) fn build_at(schema: &Json, root: bool) -> Option<Validator> {
     build(schema, schema, declared(schema, root))
 }
 
 /// Whether rules stand at a schema or below it, by way of its values.
-fn has_rules(schema: &Json) -> bool {
+pub(super) fn has_rules(schema: &Json) -> bool {
     let here = schema
         .get("x-kubernetes-validations")
         .and_then(Json::as_array);

@@ -6,12 +6,26 @@ use serde_json::Value as Json;
 
 /// The path without its first dot, if it is one of the schema's.
 pub(super) fn valid(path: &str, schema: &Json) -> Result<String, String> {
+    find(path, schema, true).map(|(name, _)| name)
+}
+
+/// The same for a path of fields alone, with the schema that it leads to.
+pub(in crate::resources::apiextensions) fn field<'s>(
+    path: &str,
+    schema: &'s Json,
+) -> Result<(String, &'s Json), String> {
+    find(path, schema, false)
+}
+
+fn find<'s>(path: &str, schema: &'s Json, brackets: bool) -> Result<(String, &'s Json), String> {
     let mut at = schema;
     let mut out = String::new();
     let mut rest = path;
     while !rest.is_empty() {
         let name;
-        if let Some(after) = rest.strip_prefix('[') {
+        if rest.starts_with('[') && !brackets {
+            return Err("array notation is not allowed".to_owned());
+        } else if let Some(after) = rest.strip_prefix('[') {
             let (quoted, after) = quoted(after)?;
             name = quoted;
             rest = after.strip_prefix(']').ok_or("expected ]")?;
@@ -24,10 +38,13 @@ pub(super) fn valid(path: &str, schema: &Json) -> Result<String, String> {
             name = plain.to_owned();
             rest = after;
         } else {
-            return Err(format!("expected [ or . but got: {rest}"));
+            let end = rest.find(['.', '[', ']']).unwrap_or(rest.len()).max(1);
+            let token = rest.get(..end).unwrap_or(rest);
+            return Err(format!("expected [ or . but got: {token}"));
         }
         let bad = || "does not refer to a valid field".to_owned();
-        if let Some(properties) = at.get("properties") {
+        let properties = at.get("properties").and_then(Json::as_object);
+        if let Some(properties) = properties.filter(|properties| !properties.is_empty()) {
             at = properties.get(&name).ok_or_else(bad)?;
             if !out.is_empty() {
                 out.push('.');
@@ -40,7 +57,7 @@ pub(super) fn valid(path: &str, schema: &Json) -> Result<String, String> {
             out.push(']');
         }
     }
-    Ok(out)
+    Ok((out, at))
 }
 
 /// Reads a single-quoted text off the front.

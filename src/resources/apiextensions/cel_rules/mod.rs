@@ -16,7 +16,9 @@ mod tests;
 
 pub use check::check;
 pub use compile::Validator;
+pub(super) use field_path::field;
 pub use run::Report;
+pub(super) use run::of_default;
 
 use serde_json::Value as Json;
 
@@ -68,7 +70,12 @@ impl Rule {
 
     /// As Kubernetes prints the whole rule.
     fn printed(&self) -> String {
-        let text = |s: &str| Json::from(s).to_string();
+        let text = |s: &str| {
+            let json = Json::from(s).to_string();
+            // So does Go's encoder.
+            let json = json.replace('<', "\\u003c").replace('>', "\\u003e");
+            json.replace('&', "\\u0026")
+        };
         format!(
             "{{\"Rule\":{},\"Message\":{},\"MessageExpression\":{},\"Reason\":{},\"FieldPath\":{},\
              \"OptionalOldSelf\":{}}}",

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::compile::{Compiled, Validator};
+use super::compile::{Compiled, Validator, build_at, has_rules};
 use super::ratchet::{Pair, Ratchet, with_same_keys};
 use crate::meta::cel::{Failure, PER_CALL_LIMIT, Program, RUNTIME_BUDGET, Value};
 use crate::meta::{FieldError, FieldErrorKind};
@@ -54,6 +54,31 @@ impl Validator {
         run.report.cost = budget - run.budget;
         run.report
     }
+}
+
+/// What the rules say of a default at `path`: where it stays as it was, and where it comes anew.
+/// `root` says that the schema is one of a whole object.
+pub(in crate::resources::apiextensions) fn of_default(
+    schema: &Json,
+    root: bool,
+    default: &Json,
+    path: &str,
+) -> Vec<FieldError> {
+    let Some(validator) = Some(schema)
+        .filter(|schema| has_rules(schema))
+        .and_then(|schema| build_at(schema, root))
+    else {
+        return Vec::new();
+    };
+    let run = |old| {
+        let ratchet = Ratchet::default();
+        validator.run_within(default, old, ratchet, RUNTIME_BUDGET, path)
+    };
+    let kept = run(Some(default)).errors;
+    if kept.is_empty() {
+        return run(None).errors;
+    }
+    kept
 }
 
 struct Run {

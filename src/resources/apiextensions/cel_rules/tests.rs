@@ -87,7 +87,7 @@ fn schemas_are_judged_in_kubernetes_words() {
         "../../../../tests/golden/resources/cel_rules/schemas.yaml"
     ));
     for case in cases {
-        let errors: Vec<String> = check(&case.schema, "S", true)
+        let errors: Vec<String> = check(&case.schema, "S", true, &[])
             .iter()
             .map(ToString::to_string)
             .collect();

@@ -216,7 +216,7 @@ fn nested(schema: &At<'_, '_>, skip_any_of: bool, errors: &mut Errors) {
     for (name, detail) in NESTED {
         let at = schema.field(name);
         let empty = match at.value {
-            Value::Null | Value::Bool(false) => *name != "additionalProperties" || !at.is_set(),
+            Value::Null | Value::Bool(false) => true,
             Value::String(text) => text.is_empty(),
             Value::Array(list) => list.is_empty(),
             _ => false,

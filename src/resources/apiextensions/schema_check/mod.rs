@@ -41,9 +41,10 @@ const AT_ROOT: &[(&str, &str)] = &[
     ("x-kubernetes-validations", "XValidations"),
 ];
 
+pub(super) use words::{has_default, has_unsupported, unknown_formats};
+
 /// Checks the schema of a version; `status` says that its status is written apart.
 pub(super) fn check(schema: &At<'_, '_>, status: bool, errors: &mut Errors) {
-    let before = errors.0.len();
     if status {
         root(schema, errors);
     }
@@ -53,17 +54,21 @@ pub(super) fn check(schema: &At<'_, '_>, status: bool, errors: &mut Errors) {
             "nullable cannot be true at the root",
         );
     }
-    if !words::has_unsupported(schema.value) {
+    // Rules are compiled over types that make sense.
+    let mut sound = !has_unsupported(schema.value);
+    if sound {
         let mut found = form::check(schema);
         if found.is_empty() {
             found = defaults::check(schema);
         }
+        sound = found.is_empty();
         errors.0.extend(found);
     }
-    words::check(schema, errors);
-    // Rules are compiled over types that make sense.
-    let sound = errors.0.len() == before;
-    let rules = cel_rules::check(schema.value, &schema.path(), sound);
+    let mut words = Errors::new();
+    words::check(schema, &mut words);
+    let wrong: Vec<&str> = words.0.iter().map(|error| error.field.as_str()).collect();
+    let rules = cel_rules::check(schema.value, &schema.path(), sound, &wrong);
+    errors.0.extend(words.0);
     errors.0.extend(rules);
 }
 

@@ -2,6 +2,7 @@
 //! Kubernetes: apiextensions-apiserver `ValidateCustomResourceDefinitionOpenAPISchema`.
 
 use super::{each_property, flag, text};
+use crate::resources::apiextensions::structural::formats;
 use crate::resources::validate::{At, Errors};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,13 +17,20 @@ const UNSUPPORTED: &[&str] = &[
     "definitions",
     "dependencies",
     "$ref",
+    "$schema",
 ];
 
-/// Why a default may not stand at a place.
-type NoDefault = Option<&'static str>;
+/// What is known of the place of a schema.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Why a default may not stand here.
+    no_default: Option<&'static str>,
+    /// Whether it is of metadata, kind or version of an object.
+    in_meta: bool,
+}
 
 /// Whether a schema, or one below it, uses words that no structural schema has.
-pub(super) fn has_unsupported(schema: &Value) -> bool {
+pub(in crate::resources::apiextensions) fn has_unsupported(schema: &Value) -> bool {
     let set = |value: &Value| match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
@@ -32,7 +40,30 @@ pub(super) fn has_unsupported(schema: &Value) -> bool {
     let own = UNSUPPORTED
         .iter()
         .any(|name| schema.get(name).is_some_and(set));
-    own || schema.get("items").is_some_and(Value::is_array) || below(schema).any(has_unsupported)
+    own || schema.get("items").is_some_and(Value::is_array)
+        || schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false))
+        || below(schema).any(has_unsupported)
+}
+
+/// Whether a default stands in a schema, at any depth.
+pub(in crate::resources::apiextensions) fn has_default(schema: &Value) -> bool {
+    schema
+        .get("default")
+        .is_some_and(|default| !default.is_null())
+        || schema.get("openAPIV3Schema").is_some_and(has_default)
+        || below(schema).any(has_default)
+}
+
+/// The formats of a schema that mean nothing.
+pub(in crate::resources::apiextensions) fn unknown_formats(
+    schema: &Value,
+    found: &mut Vec<String>,
+) {
+    let format = text(schema, "format");
+    if !format.is_empty() && !formats::is_known(text(schema, "type"), format) {
+        found.push(format.to_owned());
+    }
+    below(schema).for_each(|schema| unknown_formats(schema, found));
 }
 
 fn below(schema: &Value) -> impl Iterator<Item = &Value> {
@@ -49,12 +80,12 @@ fn below(schema: &Value) -> impl Iterator<Item = &Value> {
 
 /// Checks a whole schema.
 pub(super) fn check(schema: &At<'_, '_>, errors: &mut Errors) {
-    node(schema, true, None, errors);
+    node(schema, true, Place::default(), errors);
 }
 
-fn node(schema: &At<'_, '_>, root: bool, no_default: NoDefault, errors: &mut Errors) {
+fn node(schema: &At<'_, '_>, root: bool, place: Place, errors: &mut Errors) {
     let value = schema.value;
-    standard(schema, no_default, errors);
+    standard(schema, place, errors);
     if flag(value, "uniqueItems") {
         let detail =
             "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
@@ -68,30 +99,40 @@ fn node(schema: &At<'_, '_>, root: bool, no_default: NoDefault, errors: &mut Err
             errors.forbidden(&additional, detail);
         }
         if additional.value.is_object() {
-            node(&additional, false, no_default, errors);
+            let mut place = place;
+            if place.in_meta {
+                place.no_default =
+                    Some("must not be set inside additionalProperties applying to object metadata");
+            }
+            node(&additional, false, place, errors);
         }
     }
     each_property(schema, |name, property| {
+        let own = root || flag(value, "x-kubernetes-embedded-resource");
         let no_default = match name {
             "metadata" if root => Some("must not be set in top-level metadata"),
             "kind" if root => Some("must not be set in top-level kind"),
             "apiVersion" if root => Some("must not be set in top-level apiVersion"),
-            _ => no_default,
+            _ => place.no_default,
         };
-        node(property, false, no_default, errors);
+        let place = Place {
+            no_default,
+            in_meta: place.in_meta || own && matches!(name, "metadata" | "kind" | "apiVersion"),
+        };
+        node(property, false, place, errors);
     });
     let not = schema.field("not");
     if not.is_set() {
-        node(&not, false, no_default, errors);
+        node(&not, false, place, errors);
     }
     for name in ["allOf", "oneOf", "anyOf"] {
         for one in schema.field(name).items() {
-            node(&one, false, no_default, errors);
+            node(&one, false, place, errors);
         }
     }
     let items = schema.field("items");
     if items.value.is_object() {
-        node(&items, false, no_default, errors);
+        node(&items, false, place, errors);
     }
     let preserve = schema.field("x-kubernetes-preserve-unknown-fields");
     if preserve.value == &Value::Bool(false) {
@@ -101,19 +142,20 @@ fn node(schema: &At<'_, '_>, root: bool, no_default: NoDefault, errors: &mut Err
     list_type(schema, errors);
 }
 
-fn standard(schema: &At<'_, '_>, no_default: NoDefault, errors: &mut Errors) {
+fn standard(schema: &At<'_, '_>, place: Place, errors: &mut Errors) {
     let kind = schema.field("type");
     if !kind.str().is_empty() && !TYPES.contains(&kind.str()) {
         errors.not_supported(&kind, TYPES);
     }
     let default = schema.field("default");
-    if let Some(why) = no_default.filter(|_| default.is_set()) {
+    if let Some(why) = place.no_default.filter(|_| default.is_set()) {
         errors.forbidden(&default, why);
     }
     for name in UNSUPPORTED {
         let at = schema.field(name);
         let empty = at.value.as_object().is_some_and(serde_json::Map::is_empty);
-        if at.is_set() && !empty && at.value.as_str() != Some("") {
+        let told = *name != "$schema" && (*name == "$ref" || at.value.as_str() != Some(""));
+        if at.is_set() && !empty && told {
             errors.forbidden(&at, format!("{name} is not supported"));
         }
     }
@@ -124,6 +166,10 @@ fn standard(schema: &At<'_, '_>, no_default: NoDefault, errors: &mut Errors) {
     let items = schema.field("items");
     if items.value.is_array() {
         errors.forbidden(&items, "items must be a schema object and not an array");
+    }
+    if place.in_meta && flag(schema.value, "x-kubernetes-embedded-resource") {
+        let at = schema.field("x-kubernetes-embedded-resource");
+        errors.forbidden(&at, "must not be used inside of resource meta");
     }
 }
 
@@ -184,9 +230,11 @@ fn set_items(items: &At<'_, '_>, errors: &mut Errors) {
         "array" if list.is_set() && list.str() != "atomic" => errors.invalid(&list, ATOMIC),
         "object" => {
             let map = items.field("x-kubernetes-map-type");
-            if map.str() != "atomic" {
-                // Kubernetes shows the type of the list here.
+            // Kubernetes shows the type of the list here.
+            if map.str() != "atomic" && list.is_set() {
                 errors.invalid_as(&map, list.value.clone(), ATOMIC);
+            } else if map.str() != "atomic" {
+                errors.invalid_omitted(&map, format!("null: {ATOMIC}"));
             }
         }
         _ => {}

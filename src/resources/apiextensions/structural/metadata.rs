@@ -149,6 +149,13 @@ pub fn embedded(schema: &Structural, object: &Map<String, Value>) -> Vec<FieldEr
     errors
 }
 
+/// What is wrong with a value at `path` that is, or has in it, an embedded object.
+pub fn embedded_value(schema: &Structural, value: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    check(path, schema, value, &mut errors);
+    errors
+}
+
 fn check_fields(
     path: &str,
     schema: &Structural,

@@ -16,7 +16,7 @@ mod value;
 mod tests;
 
 pub use lists::duplicates;
-pub use metadata::{embedded, fit_embedded};
+pub use metadata::{embedded, embedded_value, fit_embedded};
 pub use value::{Seen, validate, validate_update};
 
 use serde_json::Value;

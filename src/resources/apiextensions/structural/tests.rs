@@ -122,7 +122,7 @@ fn wrong_values_are_told_in_kubernetes_words() {
         ),
         (
             json!({"need": 1, "l": ["a", "b"]}),
-            "spec.l: Too many: 2: must have at most 1 items",
+            "spec.l: Too many: 2: must have at most 1 item",
         ),
         (
             json!({"need": 1, "p": true}),

@@ -352,11 +352,9 @@ fn item_before<'a>(schema: &Structural, item: &Value, before: Seen<'a>) -> Seen<
     old.iter().find(same).map_or(Seen::Unknown, Seen::Was)
 }
 
-/// Whether a value is the old one; the order of lists with keys does not count.
+/// Whether a value is the old one; the order of lists with keys does not count, and what the schema
+/// does not know is never taken as unchanged.
 fn is_same(schema: &Structural, new: &Value, old: &Value) -> bool {
-    if new == old {
-        return true;
-    }
     match (new, old) {
         (Value::Object(new), Value::Object(old)) if new.len() == old.len() => {
             new.iter().all(|(name, value)| {
@@ -379,6 +377,7 @@ fn is_same(schema: &Structural, new: &Value, old: &Value) -> bool {
                 }
             })
         }
-        _ => false,
+        (Value::Object(_), _) | (_, Value::Object(_)) => false,
+        _ => new == old,
     }
 }

@@ -25,47 +25,74 @@ pub(super) fn is_equal(allowed: &Value, value: &Value) -> bool {
 /// Checks a number.
 pub(super) fn check(schema: &Structural, number: &Number, path: &str) -> Outcome {
     let mut all = Outcome::default();
-    in_range(schema, number, path, &mut all);
+    in_range(schema, number, "Checked", path, &mut all);
     let rules = &schema.rules;
-    if let Some(factor) = rules.multiple_of
-        && !is_multiple(number, factor)
-    {
-        let why = format!(
-            "{path} in body should be a multiple of {}",
-            shown(number, factor)
-        );
-        all.error(told::invalid(path, number.clone(), why));
+    if let Some(factor) = rules.multiple_of {
+        let plain = limit_fits(schema, factor, "MultipleOf", path, &mut all);
+        if factor <= 0.0 {
+            let factor = Number::from_f64(factor).map_or(Value::Null, |n| whole(&n).into());
+            let why = format!("factor MultipleOf declared for {path} must be positive: {factor}");
+            all.error(told::invalid(path, factor, why));
+        } else if !is_multiple(number, factor, plain) {
+            let factor = shown(number, factor);
+            let why = format!("{path} in body should be a multiple of {factor}");
+            all.error(told::invalid(path, whole(number), why));
+        }
     }
-    let mut bound = |limit: f64, broken: bool, words: &str| {
+    let bound = |limit: f64, broken: bool, words: &str, all: &mut Outcome| {
         if broken {
             let why = format!("{path} in body should be {words} {}", shown(number, limit));
-            all.error(told::invalid(path, number.clone(), why));
+            all.error(told::invalid(path, whole(number), why));
         }
     };
     if let Some(min) = rules.minimum {
-        let order = compare(number, min);
+        let plain = limit_fits(schema, min, "Minimum boundary", path, &mut all);
+        let order = compare(number, min, plain);
         if rules.exclusive_minimum {
-            bound(min, order.is_le(), "greater than");
+            bound(min, order.is_le(), "greater than", &mut all);
         } else {
-            bound(min, order.is_lt(), "greater than or equal to");
+            bound(min, order.is_lt(), "greater than or equal to", &mut all);
         }
     }
     if let Some(max) = rules.maximum {
-        let order = compare(number, max);
+        let plain = limit_fits(schema, max, "Maximum boundary", path, &mut all);
+        let order = compare(number, max, plain);
         if rules.exclusive_maximum {
-            bound(max, order.is_ge(), "less than");
+            bound(max, order.is_ge(), "less than", &mut all);
         } else {
-            bound(max, order.is_gt(), "less than or equal to");
+            bound(max, order.is_gt(), "less than or equal to", &mut all);
         }
     }
     all.matched += 1;
     all
 }
 
+/// A number as Go prints it: without a fraction that is nothing.
+#[allow(clippy::cast_possible_truncation, reason = "whole and in range")]
+fn whole(number: &Number) -> Number {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9.0e15 => {
+            Number::from(float as i64)
+        }
+        _ => number.clone(),
+    }
+}
+
+/// Whether a limit is a number of the type that it limits; if not, that is told.
+fn limit_fits(schema: &Structural, limit: f64, what: &str, path: &str, all: &mut Outcome) -> bool {
+    Number::from_f64(limit).is_some_and(|limit| in_range(schema, &limit, what, path, all))
+}
+
 /// A whole number must fit its format.
-fn in_range(schema: &Structural, number: &Number, path: &str, all: &mut Outcome) {
+fn in_range(
+    schema: &Structural,
+    number: &Number,
+    what: &str,
+    path: &str,
+    all: &mut Outcome,
+) -> bool {
     if schema.int_or_string || schema.kind != Type::Integer {
-        return;
+        return true;
     }
     let value = match number.as_i64() {
         Some(value) => Some(value),
@@ -85,23 +112,24 @@ fn in_range(schema: &Structural, number: &Number, path: &str, all: &mut Outcome)
         _ => true,
     };
     if fits {
-        return;
+        return true;
     }
     let of = match format {
         "" => "(default format)".to_owned(),
         format => format!("with format {format}"),
     };
     all.plain(format!(
-        "Checked value must be of type integer {of} in {path}"
+        "{what} value must be of type integer {of} in {path}"
     ));
+    false
 }
 
 #[allow(
     clippy::cast_possible_truncation,
     reason = "Kubernetes compares whole numbers so"
 )]
-fn compare(number: &Number, limit: f64) -> std::cmp::Ordering {
-    if let Some(whole) = number.as_i64() {
+fn compare(number: &Number, limit: f64, plain: bool) -> std::cmp::Ordering {
+    if let Some(whole) = number.as_i64().filter(|_| plain) {
         return whole.cmp(&(limit as i64));
     }
     let float = number.as_f64().unwrap_or_default();
@@ -112,11 +140,8 @@ fn compare(number: &Number, limit: f64) -> std::cmp::Ordering {
     clippy::cast_possible_truncation,
     reason = "Kubernetes divides whole numbers so"
 )]
-fn is_multiple(number: &Number, factor: f64) -> bool {
-    if factor <= 0.0 {
-        return true;
-    }
-    if let (Some(whole), true) = (number.as_i64(), factor.fract() == 0.0) {
+fn is_multiple(number: &Number, factor: f64, plain: bool) -> bool {
+    if let (Some(whole), true) = (number.as_i64(), plain && factor.fract() == 0.0) {
         return whole.checked_rem(factor as i64) == Some(0);
     }
     let float = number.as_f64().unwrap_or_default();

@@ -134,7 +134,11 @@ pub(super) fn too_long(path: &str, max: i64) -> Told {
         sentence: format!("{path} in body should be at most {max} chars long"),
         kind: FieldErrorKind::TooLong,
         value: Value::Null,
-        detail: format!("may not be more than {max} bytes"),
+        detail: match max {
+            ..=-1 => "value is too long".to_owned(),
+            1 => "may not be more than 1 byte".to_owned(),
+            _ => format!("may not be more than {max} bytes"),
+        },
     }
 }
 
@@ -144,7 +148,11 @@ pub(super) fn too_many(path: &str, size: i64, max: i64, of: &str) -> Told {
         sentence: format!("{path} in body should have at most {max} {of}"),
         kind: FieldErrorKind::TooMany,
         value: size.into(),
-        detail: format!("must have at most {max} items"),
+        detail: match max {
+            ..=-1 => "has too many items".to_owned(),
+            1 => "must have at most 1 item".to_owned(),
+            _ => format!("must have at most {max} items"),
+        },
     }
 }
 
