@@ -236,6 +236,26 @@ impl Table {
         fields.sum()
     }
 
+    /// Whether nothing is told of a field that is zero (`""`, 0, false): the same as if it were not
+    /// sent. `message` is `core.v1.PodSpec`. Go: `omitempty` of a field that is no pointer.
+    pub fn leaves_out_zero(&self, message: &str, field: &str) -> bool {
+        let at = self.by_name.get(message).copied();
+        let Some(Form::Fields(fields)) = at.and_then(|at| self.message(at)).map(|m| &m.form) else {
+            return false;
+        };
+        let inlined = fields.inlined.iter().map(|(_, inner)| *inner);
+        let inlined = inlined.filter_map(|inner| match &self.message(inner)?.form {
+            Form::Fields(fields) => fields.named(field),
+            _ => None,
+        });
+        let found = fields.named(field).into_iter().chain(inlined).next();
+        found.is_some_and(|field| {
+            field.zero == Zero::Absent
+                && field.many == Many::One
+                && !matches!(field.kind, Kind::Message(_))
+        })
+    }
+
     /// Whether the kinds of a group version have this form.
     pub fn has_group(&self, api_version: &str) -> bool {
         self.packages.contains_key(api_version)

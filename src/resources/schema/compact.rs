@@ -3,6 +3,7 @@
 
 use super::facts;
 use super::node::{Form, ListType, Merge, Node, Raw, Shape, Struct, StructRef};
+use crate::resources::wire;
 use parking_lot::Mutex;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -68,6 +69,7 @@ pub(super) fn structural(schema: &Value) -> Node {
         description: Box::default(),
         shape: Compact { types: None }.custom_object(map, true),
         merge: merge_of(map),
+        leaves_out_zero: false,
     }
 }
 
@@ -87,6 +89,7 @@ impl Compact<'_> {
             },
             shape: self.shape(map),
             merge: merge_of(map),
+            leaves_out_zero: false,
         }
     }
 
@@ -184,6 +187,7 @@ impl Compact<'_> {
 
     fn structure(&self, name: &str, schema: &Map<String, Value>) -> Struct {
         let facts = facts::of(name);
+        let message = wire_name(name);
         let properties = schema.get("properties").and_then(Value::as_object);
         let mut fields: Vec<(Box<str>, Node)> = properties
             .into_iter()
@@ -193,6 +197,7 @@ impl Compact<'_> {
                 if let Some(merge) = facts.and_then(|facts| facts.get(field.as_str())) {
                     node.merge = merge.clone();
                 }
+                node.leaves_out_zero = wire::table().leaves_out_zero(message, field);
                 (field.as_str().into(), node)
             })
             .collect();
@@ -214,6 +219,14 @@ impl Compact<'_> {
             open: false,
         }
     }
+}
+
+/// `core.v1.PodSpec` of `io.k8s.api.core.v1.PodSpec`.
+fn wire_name(name: &str) -> &str {
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    dots.nth(2)
+        .and_then(|at| name.get(at + 1..))
+        .unwrap_or(name)
 }
 
 /// The merge facts that a custom resource's schema carries itself.
@@ -246,6 +259,7 @@ fn plain(shape: Shape) -> Node {
         description: Box::default(),
         shape,
         merge: Merge::default(),
+        leaves_out_zero: false,
     }
 }
 

@@ -220,13 +220,18 @@ fn int_or_string(value: &Value) -> Result<(), String> {
 }
 
 /// Kubernetes' types leave out what is empty: absent and null are the same, and so is an empty
-/// list or map, unless the field must be given.
+/// list or map, unless the field must be given. Many fields leave out every zero.
 fn is_left_out(body: &Struct, name: &str, node: &Node, value: &Value) -> bool {
     match (&node.shape, value) {
         (Shape::List(_), Value::Array(items)) => items.is_empty() && !body.requires(name),
         (Shape::Map(_), Value::Object(entries)) => entries.is_empty() && !body.requires(name),
         (Shape::Any | Shape::Deduced, _) => false,
-        (_, value) => value.is_null(),
+        _ if value.is_null() => true,
+        _ if !node.leaves_out_zero => false,
+        (_, Value::String(text)) => text.is_empty(),
+        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (_, Value::Bool(is)) => !is,
+        _ => false,
     }
 }
 

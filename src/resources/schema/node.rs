@@ -16,6 +16,8 @@ pub struct Node {
     pub shape: Shape,
     /// How it merges.
     pub merge: Merge,
+    /// Whether a zero (`""`, 0, false) is the same as nothing.
+    pub leaves_out_zero: bool,
 }
 
 /// What may stand at a place.
