@@ -56,7 +56,7 @@ const NOTHING_NAMED: &str = "You must provide one or more resources by argument 
 
 pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
     let options = args.check()?;
-    let timeout = durations::seconds(&args.timeout)?;
+    let timeout = durations::seconds(&args.timeout).map_err(CliError::new)?;
     let context = global.connect().await?;
     let mut targets = args.objects.targets(&context).await?;
     let mut errors = std::mem::take(&mut targets.errors);

@@ -1,11 +1,10 @@
 //! Durations in Go's notation: `5s`, `1h30m`. Must not know what they are for.
 
-use crate::cli::context::CliError;
 use crate::meta::go_duration;
 
-/// Whole seconds, rounded up.
-pub(crate) fn seconds(text: &str) -> Result<u64, CliError> {
-    let time = go_duration::positive(text).map_err(CliError::new)?;
+/// Whole seconds, rounded up; the error is in Go's words.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let time = go_duration::positive(text)?;
     Ok(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 

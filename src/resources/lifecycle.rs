@@ -58,6 +58,13 @@ impl ResourceDef {
 
     /// Everything that is wrong with a new object.
     pub fn validate(&self, object: &Object) -> Vec<FieldError> {
+        if !self.strategy.checks_metadata() {
+            let errors = self.strategy.validate(object);
+            if !errors.is_empty() {
+                return errors;
+            }
+            return metadata::validate(self, object);
+        }
         let mut errors = metadata::validate(self, object);
         errors.extend(self.strategy.validate(object));
         errors

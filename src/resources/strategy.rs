@@ -100,12 +100,21 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// What is wrong with a name; with `prefix`, it is a `generateName`.
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
+        if !self.checks_metadata() {
+            return names::path_segment(name);
+        }
         names::dns1123_subdomain(&masked(name, prefix))
+    }
+
+    /// Whether the kind's own rules check its metadata. Where they do not, it is checked after them,
+    /// and more loosely: a name need only fit into a path.
+    fn checks_metadata(&self) -> bool {
+        true
     }
 
     /// Whether a finalizer without a domain must be one that Kubernetes knows.
     fn has_standard_finalizers(&self) -> bool {
-        true
+        self.checks_metadata()
     }
 
     /// How many seconds of grace a deletion gets, given what the client asked for. `None`: the

@@ -75,7 +75,7 @@ pub fn validate_matched(template: &At<'_, '_>, wanted: &Selector, kind: &str, er
 
 /// What is most likely a mistake in a template.
 pub fn warnings(template: &At<'_, '_>) -> Vec<String> {
-    pod::warnings_of(&template.field("spec"))
+    pod::warnings_of(&template.field("spec"), &template.field("metadata"))
 }
 
 /// The cells `Containers` and `Images` of a template.

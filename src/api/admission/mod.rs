@@ -13,6 +13,7 @@ mod rbac_escalation;
 mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
+mod taint_nodes_by_condition;
 
 use crate::api::authorization::Authorization;
 use crate::api::context::Context;
@@ -122,6 +123,7 @@ static PLUGINS: &[&dyn Plugin] = &[
     &namespace_lifecycle::NamespaceLifecycle,
     &limit_ranger::LimitRanger,
     &service_account::ServiceAccount,
+    &taint_nodes_by_condition::TaintNodesByCondition,
     &pod_security::PodSecurity,
     &priority::Priority,
     &default_toleration_seconds::DefaultTolerationSeconds,

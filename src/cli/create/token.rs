@@ -27,7 +27,7 @@ impl Args {
     ) -> Result<ExitCode, CliError> {
         let mut spec = json!({ "audiences": self.audience });
         if let (Some(text), Value::Object(map)) = (&self.duration, &mut spec) {
-            let seconds = durations::seconds(text)?;
+            let seconds = durations::seconds(text).map_err(CliError::new)?;
             map.insert("expirationSeconds".to_owned(), json!(seconds));
         }
         let request = json!({

@@ -51,6 +51,10 @@ const PATCHES: &[(&str, &str)] = &[
 pub struct MutatingAdmissionPolicyStrategy;
 
 impl Strategy for MutatingAdmissionPolicyStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, policy: &mut Object) {
         policy::default_policy(policy);
     }

@@ -36,6 +36,10 @@ const EXAMPLE: &str = r#"{"metadata":{"name":"example"},"spec":{"policyName":"p"
 pub struct BindingStrategy;
 
 impl Strategy for BindingStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, binding: &mut Object) {
         policy::default_binding(binding);
     }

@@ -52,6 +52,10 @@ const AUDIT_MAX_BYTES: usize = 5 * 1024;
 pub struct ValidatingAdmissionPolicyStrategy;
 
 impl Strategy for ValidatingAdmissionPolicyStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, policy: &mut Object) {
         policy::default_policy(policy);
     }

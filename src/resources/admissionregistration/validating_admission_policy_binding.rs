@@ -39,6 +39,10 @@ const EXAMPLE: &str =
 pub struct BindingStrategy;
 
 impl Strategy for BindingStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, binding: &mut Object) {
         policy::default_binding(binding);
     }

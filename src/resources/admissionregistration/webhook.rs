@@ -29,6 +29,10 @@ pub(super) struct WebhookStrategy {
 }
 
 impl Strategy for WebhookStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, configuration: &mut Object) {
         default(configuration, self.mutating);
     }

@@ -39,6 +39,10 @@ pub static DEF: ResourceDef = ResourceDef::new(
 pub struct DefinitionStrategy;
 
 impl Strategy for DefinitionStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, definition: &mut Object) {
         let Some(spec) = child(definition.fields_mut(), "spec") else {
             return;

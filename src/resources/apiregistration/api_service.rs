@@ -46,6 +46,15 @@ const VERSION_PRIORITY_MAX: i64 = 1000;
 pub struct ApiServiceStrategy;
 
 impl Strategy for ApiServiceStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
+    /// Kubernetes: it is checked by the rules of apimachinery, which know no finalizers.
+    fn has_standard_finalizers(&self) -> bool {
+        false
+    }
+
     fn default(&self, service: &mut Object) {
         let spec = service.fields_mut().get_mut("spec");
         let target = spec.and_then(|spec| spec.get_mut("service"));

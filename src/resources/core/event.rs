@@ -59,12 +59,7 @@ impl Strategy for EventStrategy {
         errors.0
     }
 
-    /// Kubernetes asks no more of a core Event's name than that it can stand in a path.
-    fn name_errors(&self, name: &str, _prefix: bool) -> Vec<String> {
-        names::path_segment(name)
-    }
-
-    fn has_standard_finalizers(&self) -> bool {
+    fn checks_metadata(&self) -> bool {
         false
     }
 

@@ -7,12 +7,11 @@ use crate::resources::def::{
     Column, FieldValue, PART_VERBS, PROXY_VERBS, ResourceDef, SelectableField, Subresource, text,
 };
 use crate::resources::schema::SchemaSource;
-use crate::resources::strategy::{Part, Strategy};
-use crate::resources::validate::{At, Errors};
+use crate::resources::strategy::{Part, Strategy, keep, keep_all_but_status};
+use crate::resources::validate::{At, Errors, ip};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// The row.
 pub static DEF: ResourceDef = ResourceDef::new(
@@ -64,7 +63,20 @@ impl Strategy for NodeStrategy {
     }
 
     /// Kubernetes: a node may come with its status, as kubelets register themselves.
-    fn prepare_for_create(&self, _node: &mut Object) {}
+    fn prepare_for_create(&self, node: &mut Object) {
+        node.remove(&["spec", "configSource"]);
+        node.remove(&["status", "config"]);
+    }
+
+    fn prepare_for_update(&self, part: Part, new: &mut Object, old: &Object) {
+        match part {
+            Part::Main => keep(new, old, "status"),
+            _ => keep_all_but_status(new, old),
+        }
+        if old.get(&["spec", "configSource"]).is_none() {
+            new.remove(&["spec", "configSource"]);
+        }
+    }
 
     fn validate(&self, node: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
@@ -91,10 +103,7 @@ impl Strategy for NodeStrategy {
         }
         let cidrs = spec.field("podCIDRs");
         for cidr in cidrs.items() {
-            if !is_cidr(cidr.str()) {
-                let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-                errors.invalid(&cidr, detail);
-            }
+            ip::cidr(&cidr, &mut errors);
         }
         if cidrs.len() > 2 {
             let detail = "may specify no more than one CIDR for each IP family";
@@ -127,6 +136,18 @@ impl Strategy for NodeStrategy {
         errors.0
     }
 
+    fn warnings(&self, node: &Object, _old: Option<&Object>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if node.get(&["spec", "configSource"]).is_some() {
+            warnings.push("spec.configSource: the feature is removed".to_owned());
+        }
+        if !node.str_at(&["spec", "externalID"]).is_empty() {
+            let words = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
+            warnings.push(words.to_owned());
+        }
+        warnings
+    }
+
     fn has_status(&self) -> bool {
         true
     }
@@ -153,17 +174,6 @@ fn taints(list: &At<'_, '_>, errors: &mut Errors) {
             "taints must be unique by key and effect pair".clone_into(&mut error.detail);
             errors.0.push(error);
         }
-    }
-}
-
-fn is_cidr(text: &str) -> bool {
-    let Some((address, bits)) = text.split_once('/') else {
-        return false;
-    };
-    match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
-        (Ok(IpAddr::V4(_)), Ok(bits)) => bits <= 32,
-        (Ok(IpAddr::V6(_)), Ok(bits)) => bits <= 128,
-        _ => false,
     }
 }
 

@@ -57,6 +57,7 @@ impl Strategy for PersistentVolumeClaimStrategy {
 
     fn prepare_for_create(&self, claim: &mut Object) {
         claim.set(&["status"], json!({"phase": "Pending"}));
+        drop_sources(claim, None);
         same_sources(claim);
     }
 
@@ -64,6 +65,7 @@ impl Strategy for PersistentVolumeClaimStrategy {
         use crate::resources::strategy::{keep, keep_all_but_status};
         if part == Part::Main {
             keep(new, old, "status");
+            drop_sources(new, Some(old));
             same_sources(new);
         } else {
             keep_all_but_status(new, old);
@@ -130,6 +132,31 @@ pub fn default_claim(claim: &mut Map<String, Value>) {
     }
 }
 
+/// What a claim may be filled from by `dataSource`: another claim, or a snapshot. Anything else is
+/// dropped, as it was before there was a `dataSourceRef`; and so is a source in another namespace,
+/// which is not offered. Kubernetes: `pkg/api/persistentvolumeclaim` DropDisabledFields,
+/// EnforceDataSourceBackwardsCompatibility.
+fn drop_sources(claim: &mut Object, old: Option<&Object>) {
+    let (source, reference) = (["spec", "dataSource"], ["spec", "dataSourceRef"]);
+    let uses = |path: &[&str]| old.is_some_and(|old| old.get(path).is_some());
+    let elsewhere = claim.str_at(&["spec", "dataSourceRef", "namespace"]);
+    if !elsewhere.is_empty() && !uses(&reference) {
+        claim.remove(&reference);
+    }
+    if uses(&source) || claim.get(&reference).is_some() {
+        return;
+    }
+    let of = |field: &str| claim.str_at(&["spec", "dataSource", field]).to_owned();
+    let known = [
+        ("", "PersistentVolumeClaim"),
+        ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    ];
+    let (group, kind) = (of("apiGroup"), of("kind"));
+    if !known.contains(&(group.as_str(), kind.as_str())) {
+        claim.remove(&source);
+    }
+}
+
 /// `dataSource` and `dataSourceRef` say the same, unless the latter names a namespace.
 fn same_sources(claim: &mut Object) {
     let (old, new) = (["spec", "dataSource"], ["spec", "dataSourceRef"]);
@@ -145,7 +172,8 @@ fn same_sources(claim: &mut Object) {
     }
 }
 
-fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
+/// Checks the spec of a claim, or of a template of claims.
+pub(crate) fn spec(spec: &At<'_, '_>, errors: &mut Errors) {
     let modes = spec.field("accessModes");
     if modes.is_empty() {
         errors.required(&modes, "at least 1 access mode is required");

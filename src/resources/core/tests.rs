@@ -209,7 +209,7 @@ fn services() {
     });
     assert_eq!(
         errors,
-        ["spec.clusterIPs[0]: Invalid value: \"10.0.0.2\": may not change once set"]
+        ["spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set"]
     );
     // What an update leaves out stays.
     let mut new = stored(

@@ -36,6 +36,11 @@ pub static DEF: ResourceDef = ResourceDef::new(
 pub struct RuntimeClassStrategy;
 
 impl Strategy for RuntimeClassStrategy {
+    /// Kubernetes: it is checked by the rules of apimachinery, which know no finalizers.
+    fn has_standard_finalizers(&self) -> bool {
+        false
+    }
+
     fn validate(&self, class: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let handler = At::of(class, "handler");

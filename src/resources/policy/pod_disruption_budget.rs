@@ -51,6 +51,11 @@ const COUNTS: &[&str] = &[
 pub struct BudgetStrategy;
 
 impl Strategy for BudgetStrategy {
+    /// Kubernetes: its validation looks at the spec alone.
+    fn checks_metadata(&self) -> bool {
+        false
+    }
+
     fn default(&self, budget: &mut Object) {
         child(budget.fields_mut(), "spec");
         if let Some(status) = child(budget.fields_mut(), "status") {

@@ -51,6 +51,10 @@ const UPDATE_SECONDS_MIN: i64 = 10;
 pub struct CsiDriverStrategy;
 
 impl Strategy for CsiDriverStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn default(&self, driver: &mut Object) {
         let Some(spec) = child(driver.fields_mut(), "spec") else {
             return;

@@ -42,6 +42,10 @@ const NODE_ID_MAX_BYTES: usize = 256;
 pub struct CsiNodeStrategy;
 
 impl Strategy for CsiNodeStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn validate(&self, node: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         let spec = At::of(node, "spec");

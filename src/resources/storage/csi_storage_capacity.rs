@@ -25,6 +25,10 @@ pub static DEF: ResourceDef = ResourceDef::new(
 pub struct CsiStorageCapacityStrategy;
 
 impl Strategy for CsiStorageCapacityStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn validate(&self, capacity: &Object) -> Vec<FieldError> {
         let mut errors = Errors::new();
         selector::label_selector(&At::of(capacity, "nodeTopology"), &mut errors);

@@ -47,6 +47,10 @@ const MESSAGE_MAX_BYTES: usize = 1024;
 pub struct VolumeAttachmentStrategy;
 
 impl Strategy for VolumeAttachmentStrategy {
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn prepare_for_create(&self, attachment: &mut Object) {
         attachment.set(&["status"], json!({"attached": false}));
     }

@@ -71,10 +71,15 @@ pub fn canonical(text: &str) -> Vec<String> {
 
 /// Checks a network; its address may be any in it.
 pub fn cidr(at: &At<'_, '_>, errors: &mut Errors) -> Option<Cidr> {
-    let found = Cidr::parse(at.str());
+    cidr_in(at, at.str(), errors)
+}
+
+/// Checks a network that is a part of what stands at `at`.
+pub fn cidr_in(at: &At<'_, '_>, text: &str, errors: &mut Errors) -> Option<Cidr> {
+    let found = Cidr::parse(text);
     if found.is_none() {
         let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-        errors.invalid_as(at, at.str(), detail);
+        errors.invalid_as(at, text, detail);
     }
     found
 }

@@ -78,6 +78,28 @@ async fn pods_keep_to_the_standard_of_their_namespace() {
 }
 
 #[tokio::test]
+async fn a_new_node_takes_no_pods_before_it_says_that_it_is_ready() {
+    let cluster = Cluster::start().await;
+    let node = |name: &str, status: &str| {
+        json!({
+            "metadata": {"name": name},
+            "status": {"conditions": [{"type": "Ready", "status": status}]},
+        })
+    };
+    for (name, status, taints) in [
+        (
+            "new",
+            "Unknown",
+            json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]),
+        ),
+        ("ready", "True", Value::Null),
+    ] {
+        let made = cluster.post("/api/v1/nodes", &node(name, status)).await;
+        assert_eq!(made.expect(201)["spec"]["taints"], taints, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn limit_ranges_fill_in_and_bound() {
     let cluster = Cluster::start().await;
     let range = json!({"metadata": {"name": "r"}, "spec": {"limits": [

@@ -3,10 +3,11 @@
 
 use super::Type;
 use crate::meta::names;
+use crate::resources::validate::ip::Cidr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
 
 /// Formats of strings, without dashes.
@@ -65,7 +66,7 @@ pub(super) fn has(format: &str, text: &str) -> bool {
         "hostname" => is_hostname(text),
         "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
-        "cidr" => is_cidr(text),
+        "cidr" => Cidr::parse(text).is_some(),
         "mac" => is_mac(text),
         "uuid" => is_uuid(text, None, false),
         "uuid3" => is_uuid(text, Some('3'), false),
@@ -193,19 +194,6 @@ fn is_hostname(text: &str) -> bool {
     name.as_ref().is_some_and(|name| name.is_match(text))
         && text.len() <= HOST_MAX
         && text.split('.').all(|label| label.len() <= LABEL_MAX)
-}
-
-fn is_cidr(text: &str) -> bool {
-    let Some((address, bits)) = text.split_once('/') else {
-        return false;
-    };
-    let max = match address.parse() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_) => return false,
-    };
-    let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
-    digits && bits.parse::<u8>().is_ok_and(|bits| bits <= max)
 }
 
 /// 6, 8 or 20 bytes, in pairs of digits by colons or dashes, or in groups of four by dots.

@@ -185,7 +185,7 @@ impl Strategy for PodStrategy {
     fn warnings(&self, new: &Object, old: Option<&Object>) -> Vec<String> {
         match old {
             Some(old) if old.get(&["spec"]) == new.get(&["spec"]) => Vec::new(),
-            _ => warnings::of(&At::of(new, "spec")),
+            _ => warnings::of(&At::of(new, "spec"), &At::of(new, "metadata")),
         }
     }
 

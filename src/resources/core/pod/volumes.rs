@@ -7,7 +7,8 @@ use super::env;
 use super::mounts::{Volumes, local_path, no_back_steps};
 use crate::meta::names;
 use crate::meta::quantity::Quantity;
-use crate::resources::validate::{At, Errors, selector};
+use crate::resources::core::persistent_volume_claim;
+use crate::resources::validate::{At, Errors, metadata, selector};
 use std::collections::BTreeSet;
 
 /// Shortest and longest life of a token (seconds).
@@ -191,7 +192,9 @@ fn source(kind: &str, required: &[&str], at: &At<'_, '_>, errors: &mut Errors) {
         }
         "ephemeral" => {
             let template = at.field("volumeClaimTemplate");
-            if !template.is_set() {
+            if template.is_set() {
+                claim_template(&template, errors);
+            } else {
                 errors.required(&template, "");
             }
         }
@@ -206,6 +209,19 @@ fn source(kind: &str, required: &[&str], at: &At<'_, '_>, errors: &mut Errors) {
         "flexVolume" => reserved_options(&at.field("options"), errors),
         _ => {}
     }
+}
+
+/// Of the metadata of a claim that is made for a pod only labels and annotations may be given.
+fn claim_template(template: &At<'_, '_>, errors: &mut Errors) {
+    let own = template.field("metadata");
+    metadata::annotations(&own.field("annotations"), errors);
+    metadata::labels(&own.field("labels"), errors);
+    for (name, value) in own.entries() {
+        if !matches!(name, "annotations" | "labels") && !value.is_null() {
+            errors.forbidden(&own.field(name), "cannot be set");
+        }
+    }
+    persistent_volume_claim::spec(&template.field("spec"), errors);
 }
 
 /// A number from 0 to 255; a message may speak of another least one.

@@ -1,5 +1,4 @@
-//! The defaults of a Service, and what an update that leaves something out keeps. Must not give
-//! out addresses or ports.
+//! The defaults of a Service. Must not give out addresses or ports.
 //! Kubernetes: `pkg/apis/core/v1` SetDefaults_Service, `pkg/registry/core/service`.
 
 use crate::meta::Object;
@@ -39,7 +38,7 @@ pub(super) fn default_service(service: &mut Object) {
         set(spec, "externalTrafficPolicy", json!("Cluster"));
     }
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer" | "ClusterIP") {
-        set(spec, "internalTrafficPolicy", json!("Cluster"));
+        set_null(spec, "internalTrafficPolicy", json!("Cluster"));
     }
     if kind == "LoadBalancer" {
         set_null(spec, "allocateLoadBalancerNodePorts", json!(true));
@@ -58,8 +57,6 @@ pub(super) fn addresses(service: &mut Object) {
     let one = text(spec, "clusterIP").to_owned();
     if !one.is_empty() {
         set_null(spec, "clusterIPs", json!([one]));
-    } else if let Some(first) = spec.get("clusterIPs").and_then(|ips| ips.get(0)).cloned() {
-        spec.insert("clusterIP".to_owned(), first);
     }
     let selects = spec.get("selector").and_then(Value::as_object);
     let selects = selects.is_some_and(|selector| !selector.is_empty());
@@ -70,7 +67,7 @@ pub(super) fn addresses(service: &mut Object) {
     } else {
         "SingleStack"
     };
-    set(spec, "ipFamilyPolicy", json!(policy));
+    set_null(spec, "ipFamilyPolicy", json!(policy));
     let both = free && text(spec, "ipFamilyPolicy") != "SingleStack";
     let family = if one.contains(':') { "IPv6" } else { "IPv4" };
     set_null(spec, "ipFamilies", json!([family]));
@@ -136,6 +133,22 @@ fn keep_node_ports(spec: &mut Map<String, Value>, old: &Map<String, Value>) {
         if kept != 0 && !news.contains(&kept) {
             port.insert("nodePort".to_owned(), json!(kept));
         }
+    }
+}
+
+/// A client that knows only `clusterIP` changes or clears `clusterIPs` with it.
+/// Kubernetes: `pkg/registry/core/service/storage` normalizeClusterIPs.
+pub(super) fn agree(new: &mut Object, old: &Object) {
+    let ips = ["spec", "clusterIPs"];
+    let (now, before) = (["spec", "clusterIP"], old.str_at(&["spec", "clusterIP"]));
+    let now = new.str_at(&now).to_owned();
+    if now == before || new.get(&ips) != old.get(&ips) {
+        return;
+    }
+    if now.is_empty() {
+        new.remove(&ips);
+    } else {
+        new.set(&ips, json!([now]));
     }
 }
 

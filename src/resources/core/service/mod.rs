@@ -62,6 +62,7 @@ impl Strategy for ServiceStrategy {
             Part::Main => {
                 keep(new, old, "status");
                 defaults::carry_over(new, old);
+                defaults::agree(new, old);
                 defaults::drop_useless(new, old);
                 defaults::addresses(new);
             }
@@ -78,6 +79,10 @@ impl Strategy for ServiceStrategy {
             Part::Main => validation::validate_update(new, old),
             _ => Vec::new(),
         }
+    }
+
+    fn warnings(&self, service: &Object, _old: Option<&Object>) -> Vec<String> {
+        validation::warnings(service)
     }
 
     fn has_status(&self) -> bool {

@@ -3,12 +3,16 @@
 
 use crate::meta::{FieldError, Object, names};
 use crate::resources::core::pod::validate_port;
-use crate::resources::validate::{At, Errors, metadata};
+use crate::resources::validate::{At, Errors, ip, metadata};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+const STAYS: &str = "may not change once set";
+const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+const ONLY_LOAD_BALANCER: &str = "may only be used when `type` is 'LoadBalancer'";
 const NOT_EXTERNAL_NAME: &str = "may not be set when `type` is 'ExternalName'";
 
 /// Everything that is wrong with a Service.
@@ -47,6 +51,7 @@ pub(super) fn validate(service: &Object) -> Vec<FieldError> {
     }
     addresses(&spec, &mut errors);
     policies(&spec, &mut errors);
+    source_ranges(service, &spec, &mut errors);
     errors.0
 }
 
@@ -157,8 +162,18 @@ fn addresses(spec: &At<'_, '_>, errors: &mut Errors) {
     let ips = spec.field("clusterIPs");
     let one = spec.field("clusterIP");
     let first = ips.values().next().and_then(Value::as_str);
-    if spec.field("type").str() != "ExternalName" && first.is_some_and(|ip| ip != one.str()) {
-        errors.invalid(&ips, "first value must match `clusterIP`");
+    if spec.field("type").str() != "ExternalName" {
+        match (one.str(), first) {
+            ("", Some(_)) => {
+                errors.invalid(&ips, "must be empty when `clusterIP` is not specified");
+            }
+            ("", None) => {}
+            (_, None) => errors.required(&ips, ""),
+            (one, Some(first)) if one != first => {
+                errors.invalid(&ips, "first value must match `clusterIP`");
+            }
+            _ => {}
+        }
     }
     for ip in ips.items().filter(|ip| ip.str() != "None") {
         is_ip(&ip, errors);
@@ -204,24 +219,52 @@ fn policies(spec: &At<'_, '_>, errors: &mut Errors) {
             );
         }
     }
+    let health = spec.field("healthCheckNodePort");
+    let number = health.int().unwrap_or(0);
+    if number != 0 {
+        if kind == "LoadBalancer" && external.str() == "Local" {
+            errors.invalid_all(&health, names::port_number(number));
+        } else {
+            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.invalid(&health, detail);
+        }
+    }
     let internal = spec.field("internalTrafficPolicy");
-    if !internal.str().is_empty() {
+    if internal.is_set() {
         errors.one_of(&internal, &["Cluster", "Local"]);
     }
-    for (field, detail) in [
-        (
-            "loadBalancerClass",
-            "may only be used when `type` is 'LoadBalancer'",
-        ),
-        (
-            "allocateLoadBalancerNodePorts",
-            "may only be used when `type` is 'LoadBalancer'",
-        ),
-    ] {
+    for field in ["loadBalancerClass", "allocateLoadBalancerNodePorts"] {
         let field = spec.field(field);
         if field.is_set() && kind != "LoadBalancer" {
-            errors.forbidden(&field, detail);
+            errors.forbidden(&field, ONLY_LOAD_BALANCER);
         }
+    }
+}
+
+/// From where a load balancer lets clients in: a field, or the annotation that was before it.
+fn source_ranges(service: &Object, spec: &At<'_, '_>, errors: &mut Errors) {
+    let balances = spec.field("type").str() == "LoadBalancer";
+    let ranges = spec.field("loadBalancerSourceRanges");
+    if !ranges.is_empty() {
+        if !balances {
+            errors.forbidden(&ranges, ONLY_LOAD_BALANCER);
+        }
+        for range in ranges.items() {
+            ip::cidr_in(&range, range.str().trim(), errors);
+        }
+        return;
+    }
+    let Some(text) = service.annotation(SOURCE_RANGES) else {
+        return;
+    };
+    let metadata = At::of(service, "metadata");
+    let annotations = metadata.field("annotations");
+    let at = annotations.key(SOURCE_RANGES);
+    if !balances {
+        errors.forbidden(&at, ONLY_LOAD_BALANCER);
+    }
+    for range in text.split(',').filter(|_| !text.trim().is_empty()) {
+        ip::cidr_in(&at, range.trim(), errors);
     }
 }
 
@@ -231,15 +274,55 @@ pub(super) fn validate_update(new: &Object, old: &Object) -> Vec<FieldError> {
     let spec = At::of(new, "spec");
     let old_type = old.str_at(&["spec", "type"]);
     if spec.field("type").str() != "ExternalName" && old_type != "ExternalName" {
-        let ips = spec.field("clusterIPs");
-        let olds = old.get(&["spec", "clusterIPs"]).and_then(Value::as_array);
-        for (index, old) in olds.into_iter().flatten().enumerate() {
-            let at = ips.index(index);
-            if at.value != old {
-                errors.invalid(&at, "may not change once set");
-            }
-        }
+        addresses_stay(&spec, &At::of(old, "spec"), &mut errors);
     }
     errors.0.extend(validate(new));
     errors.0
+}
+
+/// A second address may come and go; the first one stays.
+fn addresses_stay(new: &At<'_, '_>, old: &At<'_, '_>, errors: &mut Errors) {
+    if is_headless(new) && is_headless(old) {
+        return;
+    }
+    let (ips, olds) = (new.field("clusterIPs"), old.field("clusterIPs"));
+    let changes = |index: usize| ips.index(index).value != olds.index(index).value;
+    if ips.len() == olds.len() {
+        for index in (0..ips.len()).filter(|index| changes(*index)) {
+            errors.invalid_as(&ips.index(index), ips.value.clone(), STAYS);
+        }
+        return;
+    }
+    if ips.is_empty() {
+        let detail = "primary clusterIP can not be unset";
+        errors.invalid_as(&ips.index(0), ips.value.clone(), detail);
+    } else if !olds.is_empty() && changes(0) {
+        errors.invalid_as(&ips.index(0), ips.value.clone(), STAYS);
+    }
+    let policy = new.field("ipFamilyPolicy");
+    if ips.len() == 1 && olds.len() > 1 && policy.str() != "SingleStack" {
+        let detail = "must be set to 'SingleStack' when releasing the secondary clusterIP";
+        errors.invalid(&policy, detail);
+    }
+}
+
+/// What is allowed and yet not as it should be. Kubernetes: `pkg/api/service` GetWarningsForService.
+pub(super) fn warnings(service: &Object) -> Vec<String> {
+    let spec = At::of(service, "spec");
+    let is_external = spec.field("type").str() == "ExternalName";
+    let mut warnings = Vec::new();
+    if service.annotation(TOPOLOGY_HINTS).is_some() {
+        warnings.push(format!(
+            "annotation {TOPOLOGY_HINTS} is deprecated, please use \
+             service.kubernetes.io/topology-mode instead"
+        ));
+    }
+    if is_external && !spec.field("externalIPs").is_empty() {
+        warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !is_external && !spec.field("externalName").str().is_empty() {
+        let words = "spec.externalName is ignored when spec.type is not \"ExternalName\"";
+        warnings.push(words.to_owned());
+    }
+    warnings
 }
