@@ -40,11 +40,13 @@ fn object(server: &Server, kind: &str, name: &str) -> String {
     for field in ["uid", "resourceVersion", "creationTimestamp"] {
         metadata.remove(field);
     }
-    // Which node, and what has become of it there, is the cluster's.
+    // Which node, which address, and what has become of it there, is the cluster's.
     value.as_object_mut().unwrap().remove("status");
-    value["spec"]
-        .as_object_mut()
-        .map(|spec| spec.remove("nodeName"));
+    if let Some(spec) = value["spec"].as_object_mut() {
+        for field in ["nodeName", "clusterIP", "clusterIPs"] {
+            spec.remove(field);
+        }
+    }
     value.to_string().replace(name, "NAME")
 }
 

@@ -91,7 +91,7 @@ fn deleting_waits_and_tells() {
         "delete -f objects.yaml --ignore-not-found",
         "delete -f objects.yaml",
         "delete secrets --all",
-        "get all,secrets,leases",
+        "get all,secrets,leases -o name",
     ];
     let mut said = Vec::new();
     for program in [kubectl.as_str(), WKUBE] {
