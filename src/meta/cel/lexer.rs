@@ -36,25 +36,43 @@ const OPERATORS: [&str; 28] = [
     "+", "*", "/", "%", "<", ">", "in", "true", "false", "null",
 ];
 
-/// Cuts the whole source. Comments and space are dropped.
-pub(super) fn tokens(source: &[char]) -> Result<Vec<Placed>, LexError> {
+/// Cuts the whole source. Comments and space are dropped, and what is no token is told and left
+/// out.
+pub(super) fn tokens(source: &[char]) -> (Vec<Placed>, Vec<LexError>) {
     let mut lexer = Lexer { source, at: 0 };
-    let mut out = Vec::new();
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
     loop {
         lexer.skip_space();
         let start = lexer.at;
-        let token = lexer.token()?;
+        let token = match lexer.token() {
+            Ok(token) => token,
+            Err(why) => {
+                // A literal that cannot be read is still a literal.
+                let is_literal = !why.1.starts_with(UNRECOGNIZED);
+                errors.push(why);
+                if !is_literal {
+                    continue;
+                }
+                lexer.at = lexer.at.max(start + 1);
+                Token::Literal(Literal::Null)
+            }
+        };
         let end = token == Token::End;
         out.push(Placed {
             token,
             pos: place(start),
             text: lexer.text(start),
         });
-        if end {
-            return Ok(out);
+        if end || errors.len() > MAX_ERRORS {
+            return (out, errors);
         }
     }
 }
+
+/// Most errors of cutting that are told.
+const MAX_ERRORS: usize = 100;
+/// How the errors begin after which the text is left out.
+const UNRECOGNIZED: &str = "Syntax error: token recognition error at: ";
 
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
@@ -122,8 +140,10 @@ impl Lexer<'_> {
         Err(self.unrecognized(self.at, self.at + 1 + half))
     }
 
-    fn unrecognized(&self, start: usize, end: usize) -> LexError {
+    /// Leaves out what is no token.
+    fn unrecognized(&mut self, start: usize, end: usize) -> LexError {
         let end = end.min(self.source.len());
+        self.at = end;
         let text: String = self
             .source
             .get(start..end)
@@ -131,10 +151,7 @@ impl Lexer<'_> {
             .iter()
             .collect();
         let text = text.replace('\n', "\\n");
-        (
-            place(start),
-            format!("Syntax error: token recognition error at: '{text}'"),
-        )
+        (place(start), format!("{UNRECOGNIZED}'{text}'"))
     }
 
     fn word(&mut self) -> Token {
@@ -259,11 +276,12 @@ impl Lexer<'_> {
             return Ok(None);
         };
         let triple = self.peek(ahead + 1) == Some(quote) && self.peek(ahead + 2) == Some(quote);
+        let opened = start + ahead;
         self.at += ahead + if triple { 3 } else { 1 };
         let from = self.at;
         loop {
             let Some(c) = self.peek(0) else {
-                return Err(self.unrecognized(start, self.at));
+                return self.unclosed(start, opened, triple, bytes);
             };
             let closes = c == quote
                 && (!triple || (self.peek(1) == Some(quote) && self.peek(2) == Some(quote)));
@@ -271,9 +289,15 @@ impl Lexer<'_> {
                 break;
             }
             if c == '\n' && !triple {
-                return Err(self.unrecognized(start, self.at + 1));
+                return Err(self.unrecognized(opened, self.at + 1));
             }
-            self.at += if c == '\\' && !raw { 2 } else { 1 };
+            if c == '\\' && !raw {
+                if let Err(end) = self.escape() {
+                    return Err(self.unrecognized(opened, end + 1));
+                }
+            } else {
+                self.at += 1;
+            }
         }
         let body = self.source.get(from..self.at).unwrap_or_default();
         let read = if raw {
@@ -289,6 +313,56 @@ impl Lexer<'_> {
         String::from_utf8(read)
             .map(|text| Some(Token::Literal(Literal::String(text))))
             .map_err(|_| (place(start), "invalid unicode code point".to_owned()))
+    }
+}
+
+impl Lexer<'_> {
+    /// Passes an escape; where it is none, tells which character makes it none.
+    fn escape(&mut self) -> Result<(), usize> {
+        let digits = match self.peek(1) {
+            Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '"' | '\'' | '\\' | '?' | '`') => {
+                (0, 16)
+            }
+            Some('x' | 'X') => (2, 16),
+            Some('u') => (4, 16),
+            Some('U') => (8, 16),
+            Some('0'..='3') => (2, 8),
+            _ => return Err(self.at + 1),
+        };
+        self.at += 2;
+        for _ in 0..digits.0 {
+            if !self.peek(0).is_some_and(|c| c.is_digit(digits.1)) {
+                return Err(self.at);
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// A string that does not end: its prefix is a name, three quotes are an empty string and the
+    /// beginning of another.
+    fn unclosed(
+        &mut self,
+        start: usize,
+        opened: usize,
+        triple: bool,
+        bytes: bool,
+    ) -> Result<Option<Token>, LexError> {
+        if triple {
+            self.at = opened + 2;
+            let empty = if bytes {
+                Literal::Bytes(Vec::new())
+            } else {
+                Literal::String(String::new())
+            };
+            return Ok(Some(Token::Literal(empty)));
+        }
+        if opened > start {
+            self.at = opened;
+            let prefix = self.source.get(start..opened).unwrap_or_default();
+            return Ok(Some(Token::Ident(prefix.iter().collect())));
+        }
+        Err(self.unrecognized(opened, self.source.len()))
     }
 }
 

@@ -47,31 +47,48 @@ pub fn is_reserved(name: &str) -> bool {
 const START: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, \
                      NUM_UINT, STRING, BYTES, IDENTIFIER}";
 
+/// What can stand right behind the bracket of a call, of an index, of a list and of a map.
+const IN_CALL: &str = "{'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, \
+                       NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const IN_INDEX: &str = "{'[', '{', '(', '.', '-', '!', '?', 'true', 'false', 'null', NUM_FLOAT, \
+                        NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const IN_LIST: &str = "{'[', ']', '{', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', \
+                       NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const IN_MAP: &str = "{'[', '{', '}', '(', '.', ',', '-', '!', '?', 'true', 'false', 'null', \
+                      NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+
 /// The result of reading a part.
 pub(super) type Parsed = Result<Expr, Issue>;
 
 /// Reads an expression.
 pub(super) fn parse(source: &str) -> Result<Expr, Issues> {
-    let fail = |issue| Err(Issues::new(source, vec![issue]));
+    let fail = |issues| Err(Issues::new(source, issues));
     let chars: Vec<char> = source.chars().collect();
     if chars.len() > MAX_SOURCE {
-        return fail(placeless(format!(
+        return fail(vec![placeless(format!(
             "expression code point size exceeds limit: size: {}, limit {MAX_SOURCE}",
             chars.len()
-        )));
+        ))]);
     }
-    let tokens = match tokens(&chars) {
-        Ok(tokens) => tokens,
-        Err((pos, message)) => return fail(issue(pos, message)),
-    };
+    let (tokens, errors) = tokens(&chars);
+    let errors = errors.into_iter();
     let mut parser = Parser {
         tokens,
         at: 0,
         nodes: 0,
         nesting: 0,
+        issues: errors.map(|(pos, why)| issue(pos, why)).collect(),
     };
     let read = parser.expr().and_then(|expr| parser.finish(expr));
-    read.or_else(fail)
+    let mut issues = parser.issues;
+    match read {
+        Ok(expr) if issues.is_empty() => Ok(expr),
+        Ok(_) => fail(issues),
+        Err(last) => {
+            issues.push(last);
+            fail(issues)
+        }
+    }
 }
 
 pub(super) fn issue(pos: u32, message: impl Into<String>) -> Issue {
@@ -99,6 +116,8 @@ pub(super) struct Parser {
     at: usize,
     nodes: NodeId,
     nesting: u32,
+    /// What is wrong so far and did not end the reading.
+    issues: Vec<Issue>,
 }
 
 /// How tightly a binary operator binds, and the function it calls.
@@ -226,34 +245,110 @@ impl Parser {
         }
     }
 
-    fn mismatch<T>(&self, expecting: &str) -> Result<T, Issue> {
-        let extra = expecting == "<EOF>"
-            && self
-                .tokens
-                .get(self.at + 1)
-                .is_some_and(|next| next.token == Token::End);
-        let word = if extra { "extraneous" } else { "mismatched" };
-        Err(issue(
-            self.peek().1,
-            format!(
-                "Syntax error: {word} input '{}' expecting {expecting}",
-                self.shown()
-            ),
-        ))
+    fn unexpected(&self, word: &str, expecting: &str) -> Issue {
+        let shown = self.shown();
+        let message = format!("Syntax error: {word} input '{shown}' expecting {expecting}");
+        issue(self.peek().1, message)
     }
 
-    fn expect(&mut self, op: &str) -> Result<u32, Issue> {
-        match self.take(op) {
-            Some(pos) => Ok(pos),
-            None => self.mismatch(&format!("'{op}'")),
+    fn mismatch<T>(&self, expecting: &str) -> Result<T, Issue> {
+        Err(self.unexpected("mismatched", expecting))
+    }
+
+    /// Whether the token some places ahead is this operator.
+    fn is_op(&self, ahead: usize, op: &str) -> bool {
+        let token = self.tokens.get(self.at + ahead).map(|placed| &placed.token);
+        matches!(token, Some(Token::Op(own)) if *own == op)
+    }
+
+    /// Whether an expression can begin with the token some places ahead.
+    fn starts(&self, ahead: usize) -> bool {
+        match self.tokens.get(self.at + ahead).map(|placed| &placed.token) {
+            Some(Token::Literal(_) | Token::Ident(_)) => true,
+            Some(Token::Op(op)) => matches!(
+                *op,
+                "[" | "{" | "(" | "." | "-" | "!" | "true" | "false" | "null" | "int64_min"
+            ),
+            _ => false,
         }
     }
 
+    /// Tells of a token that is one too many, and passes it. As ANTLR does, when the next one fits.
+    fn skip(&mut self, fits: bool, expecting: &str) -> bool {
+        let fits = fits && self.peek().0 != &Token::End;
+        if fits {
+            let issue = self.unexpected("extraneous", expecting);
+            self.issues.push(issue);
+            self.at += 1;
+        }
+        fits
+    }
+
+    /// Right behind a bracket: an expression, or one of some operators.
+    fn inside(&mut self, operators: &[&str], expecting: &str) -> Result<(), Issue> {
+        let fits = |parser: &Self, ahead| {
+            parser.starts(ahead) || operators.iter().any(|op| parser.is_op(ahead, op))
+        };
+        let is_wrong = !fits(self, 0);
+        self.skip(is_wrong && fits(self, 1), expecting);
+        if fits(self, 0) {
+            return Ok(());
+        }
+        self.mismatch(expecting)
+    }
+
+    /// How many brackets are open here.
+    fn open(&self) -> usize {
+        let before = self.tokens.get(..self.at).unwrap_or_default();
+        before
+            .iter()
+            .fold(0, |open: usize, placed| match placed.token {
+                Token::Op("(" | "[" | "{") => open + 1,
+                Token::Op(")" | "]" | "}") => open.saturating_sub(1),
+                _ => open,
+            })
+    }
+
+    fn expect(&mut self, op: &str) -> Result<u32, Issue> {
+        let expecting = format!("'{op}'");
+        self.skip(self.op() != op && self.is_op(1, op), &expecting);
+        if let Some(pos) = self.take(op) {
+            return Ok(pos);
+        }
+        let missing = match op {
+            ":" => self.starts(0),
+            _ => self.peek().0 == &Token::End && self.open() == 1,
+        };
+        if missing {
+            let message = format!("Syntax error: missing {expecting} at '{}'", self.shown());
+            let pos = self.peek().1;
+            self.issues.push(issue(pos, message));
+            return Ok(pos);
+        }
+        self.mismatch(&expecting)
+    }
+
     fn finish(&mut self, expr: Expr) -> Parsed {
+        let next = self.tokens.get(self.at + 1);
+        let last = next.is_some_and(|next| next.token == Token::End);
+        self.skip(last, "<EOF>");
         match self.peek().0 {
             Token::End => Ok(expr),
             _ => self.mismatch("<EOF>"),
         }
+    }
+
+    /// Where nothing fits behind a token.
+    fn no_way(&self, after: &str) -> Issue {
+        if after == "." && matches!(self.op(), "true" | "false" | "null") {
+            return self.unexpected("mismatched", "IDENTIFIER");
+        }
+        let shown = match self.peek().0 {
+            Token::End => String::new(),
+            _ => self.shown(),
+        };
+        let message = format!("Syntax error: no viable alternative at input '{after}{shown}'");
+        issue(self.peek().1, message)
     }
 
     fn expr(&mut self) -> Parsed {
@@ -338,6 +433,10 @@ impl Parser {
             self.at += 1;
             count += 1;
         }
+        if op == "-" && count > 0 && !self.starts(0) {
+            let issue = self.no_way("-");
+            self.issues.push(issue);
+        }
         let negative = if op == "-" && count > 0 {
             None
         } else {
@@ -376,6 +475,7 @@ impl Parser {
             if let Some(pos) = self.take(".") {
                 left = self.member(left, pos)?;
             } else if let Some(pos) = self.take("[") {
+                self.inside(&["?"], IN_INDEX)?;
                 let optional = self.take("?").is_some();
                 let index = self.expr()?;
                 self.expect("]")?;
@@ -399,16 +499,10 @@ impl Parser {
         let (field, quoted) = match token {
             Token::Ident(name) => (name.clone(), false),
             Token::Quoted(name) => (name.clone(), true),
-            Token::End => {
-                return Err(issue(
-                    dot,
-                    "Syntax error: no viable alternative at input '.'",
-                ));
-            }
-            _ => return self.mismatch("IDENTIFIER"),
+            _ => return Err(self.no_way(".")),
         };
         if quoted {
-            return Err(issue(dot, "unsupported syntax: '`'"));
+            return Err(issue(field_pos, "unsupported syntax: '`'"));
         }
         self.at += 1;
         if optional {
@@ -432,6 +526,7 @@ impl Parser {
     }
 
     fn primary(&mut self) -> Parsed {
+        self.skip(!self.starts(0) && self.starts(1), START);
         let (token, pos) = self.peek();
         match token.clone() {
             Token::Literal(value) => {
@@ -465,6 +560,9 @@ impl Parser {
             }
             Token::Op(".") => {
                 self.at += 1;
+                if !matches!(self.peek().0, Token::Ident(_)) {
+                    return Err(self.no_way("."));
+                }
                 self.ident()
             }
             Token::Ident(_) => self.ident(),
@@ -490,6 +588,7 @@ impl Parser {
 
     fn list_until(&mut self, close: &str) -> Result<Vec<Expr>, Issue> {
         let mut args = Vec::new();
+        self.inside(&[close], IN_CALL)?;
         if self.take(close).is_some() {
             return Ok(args);
         }
@@ -504,6 +603,7 @@ impl Parser {
 
     fn items(&mut self) -> Result<Vec<(Expr, bool)>, Issue> {
         let mut items = Vec::new();
+        self.inside(&["]", ",", "?"], IN_LIST)?;
         if self.take(",").is_some() {
             self.expect("]")?;
             return Ok(items);
@@ -511,10 +611,21 @@ impl Parser {
         while self.take("]").is_none() {
             let optional = self.take("?").is_some();
             items.push((self.expr()?, optional));
+            const NEXT: &str = "{']', ','}";
+            self.skip(
+                !self.is_op(0, ",")
+                    && !self.is_op(0, "]")
+                    && (self.is_op(1, ",") || self.is_op(1, "]")),
+                NEXT,
+            );
             if self.take(",").is_none() {
                 if self.take("]").is_none() {
-                    return self.mismatch("{']', ','}");
+                    return self.mismatch(NEXT);
                 }
+                break;
+            }
+            if !self.starts(0) && !self.is_op(0, "?") {
+                self.expect("]")?;
                 break;
             }
         }
@@ -524,6 +635,9 @@ impl Parser {
     /// The entries of a map, or the fields of a struct, up to the closing brace.
     fn entries(&mut self, fields: bool) -> Result<Vec<MapEntry>, Issue> {
         let mut entries = Vec::new();
+        if !fields {
+            self.inside(&["}", ",", "?"], IN_MAP)?;
+        }
         if self.take(",").is_some() {
             self.expect("}")?;
             return Ok(entries);
@@ -547,10 +661,21 @@ impl Parser {
                 value,
                 optional,
             });
+            const NEXT: &str = "{'}', ','}";
+            self.skip(
+                !self.is_op(0, ",")
+                    && !self.is_op(0, "}")
+                    && (self.is_op(1, ",") || self.is_op(1, "}")),
+                NEXT,
+            );
             if self.take(",").is_none() {
                 if self.take("}").is_none() {
-                    return self.mismatch("{'}', ','}");
+                    return self.mismatch(NEXT);
                 }
+                break;
+            }
+            if !fields && !self.starts(0) && !self.is_op(0, "?") {
+                self.expect("}")?;
                 break;
             }
         }
