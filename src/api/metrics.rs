@@ -72,6 +72,19 @@ struct DeprecatedLabels {
     removed_release: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckLabels {
+    name: String,
+    r#type: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FoundLabels {
+    name: String,
+    status: &'static str,
+    r#type: String,
+}
+
 type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
 /// The server's metrics.
@@ -81,6 +94,10 @@ pub(crate) struct ApiMetrics {
     durations: Durations,
     long_running: Family<About, Gauge>,
     deprecated: Family<DeprecatedLabels, Gauge>,
+    /// What stands at `/metrics/slis` alone.
+    levels: Metrics,
+    checks: Family<CheckLabels, Gauge>,
+    found: Family<FoundLabels, Counter>,
 }
 
 /// A long-running request, as long as it lives.
@@ -118,7 +135,19 @@ impl ApiMetrics {
         );
         register_cache(&all, cache);
         register_store(&all, store);
+        let levels = Metrics::default();
         Self {
+            checks: levels.register(
+                "kubernetes_healthcheck",
+                "What a health check found last: 1 if all is well",
+                Family::default(),
+            ),
+            found: levels.register(
+                "kubernetes_healthchecks",
+                "What health checks have found",
+                Family::default(),
+            ),
+            levels,
             all,
             requests,
             durations,
@@ -192,15 +221,39 @@ impl ApiMetrics {
         Running(gauge)
     }
 
+    /// Counts a health check; its name is one of the table.
+    pub(crate) fn health(&self, endpoint: &str, check: &str, well: bool) {
+        let labels = CheckLabels {
+            name: check.to_owned(),
+            r#type: endpoint.to_owned(),
+        };
+        self.checks.get_or_create(&labels).set(well.into());
+        let labels = FoundLabels {
+            name: check.to_owned(),
+            status: if well { "success" } else { "error" },
+            r#type: endpoint.to_owned(),
+        };
+        self.found.get_or_create(&labels).inc();
+    }
+
     /// Serves all figures of the process as text.
     pub(crate) fn serve(&self) -> Response<Body> {
-        match self.all.encode() {
-            Ok(text) => respond::bytes_of(METRICS_CONTENT_TYPE, StatusCode::OK, text),
-            Err(_) => respond::text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "metrics cannot be encoded",
-            ),
-        }
+        text(&self.all)
+    }
+
+    /// Serves what the health checks found.
+    pub(crate) fn serve_levels(&self) -> Response<Body> {
+        text(&self.levels)
+    }
+}
+
+fn text(figures: &Metrics) -> Response<Body> {
+    match figures.encode() {
+        Ok(text) => respond::bytes_of(METRICS_CONTENT_TYPE, StatusCode::OK, text),
+        Err(_) => respond::text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics cannot be encoded",
+        ),
     }
 }
 

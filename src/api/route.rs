@@ -210,6 +210,7 @@ async fn path(server: &Arc<ApiServer>, context: &Context) -> Result<Response<Bod
             Ok(identity_document("application/jwk-set+json", &document))
         }
         ("metrics", "") => Ok(server.metrics.serve()),
+        ("metrics", "slis") => Ok(server.metrics.serve_levels()),
         _ => Err(not_found()),
     }
 }

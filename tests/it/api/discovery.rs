@@ -396,11 +396,37 @@ async fn health_is_told_whole_at_length_and_by_check() {
     .await;
     let why = "internal server error: process is shutting down\n";
     told(&cluster, "/readyz/shutdown", 500, why).await;
+    told(
+        &cluster,
+        "/livez/poststarthook/rbac/bootstrap-roles",
+        200,
+        "ok",
+    )
+    .await;
+    let levels = cluster.get("/metrics/slis").await;
+    let levels = String::from_utf8(levels.bytes.to_vec()).unwrap();
+    for line in [
+        "kubernetes_healthcheck{name=\"shutdown\",type=\"readyz\"} 0\n",
+        "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"healthz\"} 1\n",
+    ] {
+        assert!(levels.contains(line), "{levels}");
+    }
 }
 
 async fn told(cluster: &Cluster, uri: &str, code: u16, text: &str) {
     let answer = cluster.get(uri).await;
-    assert_eq!(String::from_utf8_lossy(&answer.bytes), text, "{uri}");
+    // The steps of the start are all done.
+    let step = |line: &&str| line.starts_with("[+]poststarthook/") || line.contains("autoregister");
+    let told = String::from_utf8(answer.bytes.to_vec()).unwrap();
+    let (steps, told): (Vec<&str>, Vec<&str>) = told.split_inclusive('\n').partition(step);
+    assert_eq!(told.concat(), text, "{uri}");
+    if text.contains("ping") {
+        assert_eq!(steps.len(), 26, "{steps:?}");
+        assert!(
+            steps.iter().all(|line| line.ends_with(" ok\n")),
+            "{steps:?}"
+        );
+    }
     assert_eq!(answer.status, code, "{uri}");
     let headers = &answer.headers;
     assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
