@@ -61,7 +61,7 @@ async fn a_definition_with_wrong_rules_is_refused() {
     rules.unwrap()["fieldPath"] = json!(".min");
     let message = cluster.post(DEFINITIONS, &wrong).await.message(422);
     for words in [
-        format!("{field}[0].rule: Invalid value: {{\"Rule\":\"self.min < 'a'\","),
+        format!("{field}[0].rule: Invalid value: {{\"Rule\":\"self.min \\u003c 'a'\","),
         "compilation failed: ERROR: <input>:1:10: found no matching overload for '_<_' applied to \
          '(int, string)'\n | self.min < 'a'\n | .........^"
             .to_owned(),
