@@ -74,7 +74,7 @@ impl Definitions {
             "properties": {
                 "apiVersion": every.get("apiVersion"),
                 "items": {
-                    "description": format!("The {} that were found.", def.plural),
+                    "description": format!("List of {}", def.plural),
                     "type": "array",
                     "items": self.reference(item, ""),
                 },

@@ -71,7 +71,12 @@ const LIST: &[Parameter] = &[
         "integer",
         "When the answer ends, whatever is left.",
     ),
-    ("watch", "boolean", "Stay and tell changes."),
+    (
+        "watch",
+        "boolean",
+        "Watch for changes to the described resources and return them as a stream of add, update, \
+         and remove notifications. Specify resourceVersion.",
+    ),
 ];
 const DELETE: &[Parameter] = &[
     (

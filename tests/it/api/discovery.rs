@@ -162,6 +162,15 @@ async fn discovery_is_written_in_the_order_of_kubernetes() {
     let group = get("/apis/apps").await;
     let start = r#"{"kind":"APIGroup","apiVersion":"v1","name":"apps","versions":["#;
     assert!(group.starts_with(start), "{group}");
+    // What Kubernetes' own suite looks for in the document of all.
+    let document = get("/openapi/v2").await;
+    for words in [
+        "list of returned",
+        "List of services",
+        "Watch for changes to the described resources",
+    ] {
+        assert!(document.contains(words), "{words}");
+    }
 }
 
 #[tokio::test]
