@@ -4,6 +4,7 @@
 
 use crate::kubelet::kubelet::Kubelet;
 use crate::kubelet::local_nodes::LocalNodes;
+use crate::kubelet::probes::{Kind, Outcome};
 use crate::stdx::{Labels, Metrics, Samples};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -27,6 +28,35 @@ pub(super) struct NodeMetrics {
     pub(super) started_containers: Counter,
     pub(super) start_errors: Counter,
     pub(super) evictions: Counter,
+    pub(super) probes: ProbeCounts,
+}
+
+/// How often probes were answered, by their kind and the answer.
+#[derive(Clone)]
+pub(super) struct ProbeCounts(Family<ProbeLabels, Counter>, String);
+
+impl ProbeCounts {
+    /// Counts an answer. Kubernetes: `prober_probe_total`.
+    pub(super) fn count(&self, kind: Kind, outcome: &Outcome) {
+        let result = match outcome {
+            Outcome::Success | Outcome::Warning(_) => "successful",
+            Outcome::Failure { .. } => "failed",
+            Outcome::Error(_) => "unknown",
+        };
+        let labels = ProbeLabels {
+            node: self.1.clone(),
+            probe_type: kind.title(),
+            result,
+        };
+        self.0.get_or_create(&labels).inc();
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ProbeLabels {
+    node: String,
+    probe_type: &'static str,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -43,6 +73,7 @@ pub struct KubeletMetrics {
     started_containers: Family<NodeLabels, Counter>,
     start_errors: Family<NodeLabels, Counter>,
     evictions: Family<NodeLabels, Counter>,
+    probes: Family<ProbeLabels, Counter>,
 }
 
 const POD_START: (&str, &str) = (
@@ -61,6 +92,11 @@ const START_ERRORS: (&str, &str) = (
 const EVICTIONS: (&str, &str) = (
     "kubelet_evictions",
     "Cumulative number of pod evictions for want of memory",
+);
+
+const PROBES: (&str, &str) = (
+    "prober_probe",
+    "Cumulative number of a liveness, readiness or startup probe for a container by result",
 );
 
 impl KubeletMetrics {
@@ -94,6 +130,7 @@ impl KubeletMetrics {
             started_containers: counter(STARTED_CONTAINERS),
             start_errors: counter(START_ERRORS),
             evictions: counter(EVICTIONS),
+            probes: metrics.register(PROBES.0, PROBES.1, Family::default()),
         })
     }
 
@@ -108,6 +145,7 @@ impl KubeletMetrics {
             started_containers: self.started_containers.get_or_create(&labels).clone(),
             start_errors: self.start_errors.get_or_create(&labels).clone(),
             evictions: self.evictions.get_or_create(&labels).clone(),
+            probes: ProbeCounts(self.probes.clone(), node.to_owned()),
         }
     }
 }

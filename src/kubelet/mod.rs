@@ -12,6 +12,7 @@ mod images;
 )]
 mod kubelet;
 mod lease;
+mod lifecycle;
 mod local_nodes;
 mod logs;
 mod metrics;
@@ -20,6 +21,7 @@ mod node_status;
 mod pod_actions;
 mod pod_spec;
 mod pod_workers;
+mod probes;
 mod records;
 mod report;
 mod runtime;

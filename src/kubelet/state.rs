@@ -3,8 +3,9 @@
 //! journal keeps. Pure: it is told the time. Must not know how anything is carried out.
 
 use crate::kubelet::pod_spec;
+use crate::kubelet::probes::Probes;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -157,11 +158,20 @@ pub(super) enum ImageState {
 /// How far the stop of a running container is. Not kept: a restart of the process ends all runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// Nobody asked it to stop.
+    /// Nobody wants it to stop.
     #[default]
     No,
-    /// It was asked; at this time it is killed.
+    /// It is to stop: its preStop hook runs, or it waits until those have stopped whom it helps.
+    Begun {
+        /// The end of its grace.
+        until: Timestamp,
+        /// Its preStop hook runs.
+        hook: bool,
+    },
+    /// It was asked to stop; at a time it is killed.
     Asked {
+        /// When it was asked.
+        at: Timestamp,
         /// The end of its grace.
         kill_at: Timestamp,
     },
@@ -202,6 +212,18 @@ pub(super) struct ContainerState {
     /// It was stopped because its definition changed: it starts again whatever the policy says.
     #[serde(skip)]
     pub(super) replace: bool,
+    /// It was stopped because a probe said so, and starts again.
+    #[serde(skip)]
+    pub(super) failed_probe: bool,
+    /// It runs, but its postStart hook is not done: nobody is told yet.
+    #[serde(skip)]
+    pub(super) post_start: bool,
+    /// Its postStart hook has failed: it must be stopped.
+    #[serde(skip)]
+    pub(super) failed_hook: bool,
+    /// What its probes have said of this run.
+    #[serde(skip)]
+    pub(super) probes: Probes,
     /// Its configuration is being gathered.
     #[serde(skip)]
     pub(super) configuring: bool,
@@ -218,6 +240,24 @@ impl ContainerState {
         matches!(self.phase, Phase::Running { .. })
     }
 
+    /// Whether its guest runs, be it that its postStart hook is not done.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_running() || (self.post_start && self.is_live())
+    }
+
+    /// The id of the run that goes on.
+    pub(super) fn run_id(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Running { id, .. } | Phase::Starting { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whether it runs and has started, as its startup probe has it.
+    pub(super) fn has_started(&self, container: &Container) -> bool {
+        self.is_running() && self.probes.started(container)
+    }
+
     /// The exit, if it has ended.
     pub(super) fn exit(&self) -> Option<&Exit> {
         match &self.phase {
@@ -229,11 +269,26 @@ impl ContainerState {
     /// Until when a crashed container waits; `None` if it may start.
     pub(super) fn crash_until(&self, now: Timestamp) -> Option<Timestamp> {
         let exit = self.exit()?;
-        if self.replace {
+        if self.replace || self.restarts_at_once(exit) {
             return None;
         }
         let until = later(exit.finished_at, self.crash.delay(exit.finished_at)?);
         (until > now).then_some(until)
+    }
+
+    /// Whether a run that a probe has ended is followed by the next one without a wait: so it is
+    /// if the run before had ended longer ago than the wait.
+    ///
+    /// Kubernetes: the same sync stops and starts, and `doBackOff` sees the run before.
+    fn restarts_at_once(&self, exit: &Exit) -> bool {
+        if !self.failed_probe {
+            return false;
+        }
+        let Some(before) = self.last_exit.as_ref().map(|before| before.finished_at) else {
+            return true;
+        };
+        let delay = self.crash.delay(before).unwrap_or_default();
+        later(before, delay) <= exit.finished_at
     }
 
     /// The present length of the crash wait.
@@ -285,7 +340,11 @@ impl ContainerState {
             _ => None,
         };
         if let Some(exit) = ended {
-            if !self.replace {
+            if self.restarts_at_once(&exit) {
+                if let Some(before) = &self.last_exit {
+                    self.crash.next(before.finished_at, now);
+                }
+            } else if !self.replace {
                 self.crash.next(exit.finished_at, now);
             }
             self.restarts += 1;
@@ -296,6 +355,10 @@ impl ContainerState {
         }
         image.clone_into(&mut self.image);
         self.replace = false;
+        self.failed_probe = false;
+        self.post_start = false;
+        self.failed_hook = false;
+        self.probes = Probes::NEW;
         self.stop = Stop::No;
         self.phase = Phase::Starting { id, at: now };
     }
@@ -320,6 +383,8 @@ impl ContainerState {
         };
         self.pull = ImageState::Unknown;
         self.stop = Stop::No;
+        self.post_start = false;
+        self.failed_hook = false;
         self.phase = Phase::Exited(Exit {
             id,
             code,
@@ -442,6 +507,10 @@ impl PodState {
             },
             stop: Stop::No,
             replace: false,
+            failed_probe: false,
+            post_start: false,
+            failed_hook: false,
+            probes: Probes::NEW,
             configuring: false,
         };
         self.containers.get(name).unwrap_or(&UNTOUCHED)
@@ -523,7 +592,7 @@ impl PodState {
             self.initialized = pod_spec::init_containers(pod).iter().all(|container| {
                 let state = self.container(&container.name);
                 if pod_spec::is_sidecar(container) {
-                    state.is_running()
+                    state.has_started(container)
                 } else {
                     state.exit().is_some_and(|exit| exit.code == 0)
                 }
@@ -543,7 +612,8 @@ impl PodState {
         pod_spec::containers(pod).iter().all(|container| {
             let state = self.container(&container.name);
             state.exit().is_some_and(|exit| {
-                !state.replace && !pod_spec::restarts(pod, container, exit.code)
+                let again = state.replace || state.failed_probe;
+                !again && !pod_spec::restarts(pod, container, exit.code)
             })
         })
     }
@@ -559,6 +629,10 @@ impl PodState {
             state.pull = ImageState::Unknown;
             state.stop = Stop::No;
             state.configuring = false;
+            state.failed_probe = false;
+            state.post_start = false;
+            state.failed_hook = false;
+            state.probes = Probes::NEW;
         }
     }
 

@@ -153,7 +153,10 @@ fn container_status(
     let ready = if is_init && !sidecar {
         shown.terminated.as_ref().is_some_and(|t| t.exit_code == 0)
     } else {
-        running && !closing(pod, pod_state) && state.stop == Stop::No
+        running
+            && state.probes.ready(container)
+            && !closing(pod, pod_state)
+            && state.stop == Stop::No
     };
     let id_of = |of: &core::ContainerState| of.terminated.as_ref()?.container_id.clone();
     let container_id = match &state.phase {
@@ -173,7 +176,7 @@ fn container_status(
         image,
         image_id: state.image_id.clone(),
         container_id,
-        started: Some(running),
+        started: Some(running && state.probes.started(container)),
         ..ContainerStatus::default()
     }
 }

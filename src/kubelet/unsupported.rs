@@ -64,10 +64,6 @@ pub(super) const POD_FIELDS: &[PodField] = &[
 
 /// Fields of each container.
 pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
-    ("livenessProbe", |c| c.liveness_probe.is_some()),
-    ("readinessProbe", |c| c.readiness_probe.is_some()),
-    ("startupProbe", |c| c.startup_probe.is_some()),
-    ("lifecycle", |c| c.lifecycle.is_some()),
     ("terminationMessagePolicy", |c| {
         c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
     }),

@@ -6,8 +6,9 @@
 //! Kubernetes: kubelet `computePodActions`, `SyncPod`, `SyncTerminatingPod`.
 
 use crate::kubelet::pod_spec;
+use crate::kubelet::probes::Kind;
 use crate::kubelet::state::{
-    ContainerState, ImageState, Phase, PodState, Sandbox, Stop, Verdict, later,
+    ContainerState, EXIT_KILLED, ImageState, Phase, PodState, Sandbox, Stop, Verdict, later,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -30,14 +31,21 @@ pub(super) enum Action {
     },
     /// Write a status in which the pod is not ready, before its listeners close.
     TellUnready,
-    /// Ask a container to stop.
+    /// Begin to stop a container: say so, and run its preStop hook.
     StopContainer {
+        /// The container.
+        container: String,
+        /// The end of its grace.
+        until: Timestamp,
+        /// Why.
+        why: Why,
+    },
+    /// Ask a container to stop, whose hook is done and whose turn it is.
+    AskToStop {
         /// The container.
         container: String,
         /// When it is killed if it has not stopped.
         kill_at: Timestamp,
-        /// Why, for the Event; empty if the pod is being deleted.
-        why: &'static str,
     },
     /// Do not wait for a container that is being started, which may take a long compile.
     GiveUpStart {
@@ -62,6 +70,46 @@ pub(super) enum Action {
     /// Nothing more to do until then (or until something happens).
     WaitUntil(Timestamp),
 }
+
+/// Why a container is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its pod ends.
+    End,
+    /// Another image was asked for.
+    DefinitionChanged,
+    /// A probe has failed.
+    Probe {
+        /// Which.
+        kind: Kind,
+        /// It starts again afterwards.
+        restart: bool,
+    },
+    /// Its postStart hook has failed.
+    PostStartHook,
+}
+
+impl Why {
+    /// The words of the Event. Kubernetes: `computePodActions`, `killContainer`.
+    pub(super) fn message(self, container: &str) -> String {
+        match self {
+            Self::End => format!("Stopping container {container}"),
+            Self::DefinitionChanged => {
+                format!("Container {container} definition changed, will be restarted")
+            }
+            Self::Probe { kind, restart } => {
+                let then = if restart { ", will be restarted" } else { "" };
+                let kind = kind.word();
+                format!("Container {container} failed {kind} probe{then}")
+            }
+            Self::PostStartHook => "FailedPostStartHook".to_owned(),
+        }
+    }
+}
+
+/// What a container gets at least between the wish to stop and the kill, whatever its hook took.
+/// Kubernetes: minimumGracePeriodInSeconds.
+const GRACE_MIN: Duration = Duration::from_secs(2);
 
 /// Decides. An empty answer means: wait until something happens.
 pub(super) fn plan(pod: &Pod, state: &PodState, now: Timestamp) -> Vec<Action> {
@@ -181,7 +229,7 @@ impl Plan<'_> {
         let state = self.state.container(&container.name);
         if pod_spec::is_sidecar(container) {
             self.keep_running(container, true);
-            return state.is_running();
+            return state.has_started(container);
         }
         match &state.phase {
             Phase::Exited(exit) if exit.code == 0 && !state.replace => true,
@@ -195,27 +243,51 @@ impl Plan<'_> {
     fn keep_running(&mut self, container: &Container, helper: bool) {
         let state = self.state.container(&container.name);
         match &state.phase {
-            Phase::Running { .. } if self.definition_changed(container, state) => {
-                if state.stop == Stop::No {
-                    let grace = self.grace(pod_spec::grace_seconds(self.pod));
+            Phase::Running { .. } => match self.why_stop(container, state, helper) {
+                Some((why, seconds)) if state.stop == Stop::No => {
+                    let until = self.grace(seconds);
+                    let container = container.name.clone();
                     self.actions.push(Action::StopContainer {
-                        container: container.name.clone(),
-                        kill_at: grace,
-                        why: "definition changed, will be restarted",
+                        container,
+                        until,
+                        why,
                     });
-                } else {
-                    self.kill_if_due(container, state);
                 }
-            }
+                _ => self.go_on_stopping(container, state, true),
+            },
             Phase::Exited(exit) => {
-                let again =
-                    helper || state.replace || pod_spec::restarts(self.pod, container, exit.code);
+                let again = helper
+                    || state.replace
+                    || state.failed_probe
+                    || pod_spec::restarts(self.pod, container, exit.code);
                 if again {
                     self.start_or_wait(container, state);
                 }
             }
             _ => self.start_or_wait(container, state),
         }
+    }
+
+    /// Why a running container must not go on, and the seconds that it gets to end in.
+    fn why_stop(
+        &self,
+        container: &Container,
+        state: &ContainerState,
+        helper: bool,
+    ) -> Option<(Why, i64)> {
+        let seconds = pod_spec::grace_seconds(self.pod);
+        if state.failed_hook {
+            return Some((Why::PostStartHook, seconds));
+        }
+        if self.definition_changed(container, state) {
+            return Some((Why::DefinitionChanged, seconds));
+        }
+        let kind = state.probes.failed()?;
+        let restart = helper || pod_spec::restarts(self.pod, container, EXIT_KILLED);
+        let own = kind.of(container)?.termination_grace_period_seconds;
+        // Kubernetes: setTerminationGracePeriod.
+        let own = own.filter(|_| self.pod.metadata.deletion_grace_period_seconds.is_none());
+        Some((Why::Probe { kind, restart }, own.unwrap_or(seconds)))
     }
 
     /// Kubernetes: a change of `image` is the one change of a running container's definition that
@@ -226,7 +298,7 @@ impl Plan<'_> {
 
     fn start_or_wait(&mut self, container: &Container, state: &ContainerState) {
         if state.is_live() || state.configuring {
-            self.kill_if_due(container, state);
+            self.go_on_stopping(container, state, true);
             return;
         }
         let waits = state
@@ -297,60 +369,89 @@ impl Plan<'_> {
             self.actions.push(Action::TellUnready);
             return;
         }
-        let kill_at = self.grace(seconds);
+        let until = self.grace(seconds);
         let pod = self.pod;
-        // Helpers outlive those whom they help, and end in the reverse of their order.
-        let of: Vec<&Container> = if main_runs {
-            let plain = |c: &&Container| !pod_spec::is_sidecar(c);
-            let init = pod_spec::init_containers(pod).iter().filter(plain);
-            init.chain(pod_spec::containers(pod)).collect()
+        // Helpers outlive those whom they help, and end in the reverse of their order; their hooks
+        // begin with the others'. Kubernetes: `terminationOrdering`.
+        let mut turn = !self.live_plain_container();
+        for container in pod_spec::init_containers(pod).iter().rev() {
+            if pod_spec::is_sidecar(container) {
+                let live = self.state.container(&container.name).is_live();
+                self.stop_container(container, until, turn);
+                turn &= !live;
+            } else {
+                self.stop_container(container, until, true);
+            }
+        }
+        for container in pod_spec::containers(pod) {
+            self.stop_container(container, until, true);
+        }
+    }
+
+    /// Whether any container lives that is no helper.
+    fn live_plain_container(&self) -> bool {
+        let plain = |c: &&Container| !pod_spec::is_sidecar(c);
+        let init = pod_spec::init_containers(self.pod).iter().filter(plain);
+        init.chain(pod_spec::containers(self.pod))
+            .any(|container| self.state.container(&container.name).is_live())
+    }
+
+    fn stop_container(&mut self, container: &Container, until: Timestamp, turn: bool) {
+        let state = self.state.container(&container.name);
+        if !state.is_live() {
+            return;
+        }
+        let name = container.name.clone();
+        if !state.is_up() {
+            self.actions.push(Action::GiveUpStart { container: name });
+        } else if state.stop == Stop::No {
+            self.actions.push(Action::StopContainer {
+                container: name,
+                until,
+                why: Why::End,
+            });
         } else {
-            let live = |c: &&Container| self.state.container(&c.name).is_live();
-            let mut init = pod_spec::init_containers(pod).iter();
-            init.rfind(live).into_iter().collect()
-        };
-        for container in of {
-            let state = self.state.container(&container.name);
-            if !state.is_live() {
-                continue;
+            self.go_on_stopping(container, state, turn);
+        }
+    }
+
+    /// The next step of a stop that has begun: when its hook is done and it is its `turn`, or its
+    /// grace is over, it is asked to stop; then it is killed when its grace is over.
+    fn go_on_stopping(&mut self, container: &Container, state: &ContainerState, turn: bool) {
+        let container = container.name.clone();
+        match state.stop {
+            Stop::No | Stop::Killed => {}
+            Stop::Begun { until, hook } => {
+                let until = self.shortened(until);
+                if until > self.now && (hook || !turn) {
+                    self.wake_at(until);
+                } else {
+                    let kill_at = until.max(later(self.now, GRACE_MIN));
+                    self.actions.push(Action::AskToStop { container, kill_at });
+                }
             }
-            if !state.is_running() {
-                let container = container.name.clone();
-                self.actions.push(Action::GiveUpStart { container });
-                continue;
-            }
-            match state.stop {
-                Stop::No => self.actions.push(Action::StopContainer {
-                    container: container.name.clone(),
-                    kill_at,
-                    why: "",
-                }),
-                _ => self.kill_if_due(container, state),
+            Stop::Asked { at, kill_at } => {
+                let kill_at = self.shortened(kill_at).max(later(at, GRACE_MIN));
+                if kill_at <= self.now {
+                    self.actions.push(Action::KillContainer { container });
+                } else {
+                    self.wake_at(kill_at);
+                }
             }
         }
     }
 
-    /// A stop that was asked ends in a kill when the grace is over, or has become shorter.
-    fn kill_if_due(&mut self, container: &Container, state: &ContainerState) {
-        let Stop::Asked { kill_at } = state.stop else {
-            return;
+    /// The end of a grace, which a deletion may have made shorter.
+    fn shortened(&self, until: Timestamp) -> Timestamp {
+        let Some(since) = self.state.stopping_since else {
+            return until;
         };
-        let mut kill_at = kill_at;
-        if let Some(since) = self.state.stopping_since {
-            let seconds = if self.state.removed {
-                0
-            } else {
-                u64::try_from(pod_spec::grace_seconds(self.pod)).unwrap_or(0)
-            };
-            kill_at = kill_at.min(later(since, Duration::from_secs(seconds)));
-        }
-        if kill_at <= self.now {
-            self.actions.push(Action::KillContainer {
-                container: container.name.clone(),
-            });
+        let seconds = if self.state.removed {
+            0
         } else {
-            self.wake_at(kill_at);
-        }
+            u64::try_from(pod_spec::grace_seconds(self.pod)).unwrap_or(0)
+        };
+        until.min(later(since, Duration::from_secs(seconds)))
     }
 }
 

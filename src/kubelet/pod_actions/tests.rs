@@ -2,7 +2,9 @@
 //! pretended node, and what happened when is compared. No clock, no runtime, no server.
 
 use super::*;
+use crate::kubelet::probes::Outcome;
 use crate::kubelet::status;
+use k8s_openapi::api::core::v1::Probe;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -17,6 +19,14 @@ struct Pretend {
     runs: HashMap<&'static str, Vec<Run>>,
     /// So many pulls of a container's image fail.
     bad_pulls: HashMap<&'static str, usize>,
+    /// The seconds after which each run of a container fails its liveness probe.
+    fails: HashMap<&'static str, u64>,
+    fails_at: Vec<(Timestamp, String)>,
+    /// The seconds that a container's preStop hook takes.
+    hooks: HashMap<&'static str, u64>,
+    hooks_end: Vec<(Timestamp, String)>,
+    /// The seconds after which a container ends that is asked to stop; the others are deaf.
+    obeys: HashMap<&'static str, u64>,
     ends: Vec<(Timestamp, String, i32)>,
     log: Vec<String>,
 }
@@ -34,6 +44,11 @@ impl Pretend {
             now: Timestamp::UNIX_EPOCH,
             runs: HashMap::new(),
             bad_pulls: HashMap::new(),
+            fails: HashMap::new(),
+            fails_at: Vec::new(),
+            hooks: HashMap::new(),
+            hooks_end: Vec::new(),
+            obeys: HashMap::new(),
             ends: Vec::new(),
             log: Vec::new(),
         }
@@ -61,6 +76,10 @@ impl Pretend {
             state.restarts
         };
         self.say(format!("start {name}#{restarts}"));
+        if let Some(seconds) = self.fails.get(name) {
+            let at = later(self.now, Duration::from_secs(*seconds));
+            self.fails_at.push((at, name.to_owned()));
+        }
         let script = self.runs.get(name);
         let run = script.and_then(|runs| runs.get(restarts as usize).or(runs.last()));
         if let Some((seconds, code)) = run {
@@ -91,10 +110,37 @@ impl Pretend {
                 self.state.unready_told = true;
             }
             Action::StopContainer {
-                container, kill_at, ..
+                container,
+                until,
+                why,
             } => {
-                self.say(format!("stop {container}"));
-                self.state.container_mut(&container).stop = Stop::Asked { kill_at };
+                let again = matches!(why, Why::Probe { restart: true, .. });
+                let why = match why {
+                    Why::Probe { kind, .. } => format!(" ({})", kind.word()),
+                    _ => String::new(),
+                };
+                self.say(format!("stop {container}{why}"));
+                let takes = self.hooks.get(container.as_str()).copied();
+                if let Some(takes) = takes {
+                    let done = later(self.now, Duration::from_secs(takes));
+                    self.hooks_end.push((done, container.clone()));
+                }
+                let hook = takes.is_some();
+                let state = self.state.container_mut(&container);
+                state.stop = Stop::Begun { until, hook };
+                state.failed_probe = again;
+            }
+            Action::AskToStop { container, kill_at } => {
+                let at = self.now;
+                if self.hooks.contains_key(container.as_str()) {
+                    self.say(format!("ask {container}"));
+                }
+                self.state.container_mut(&container).stop = Stop::Asked { at, kill_at };
+                if let Some(takes) = self.obeys.get(container.as_str()) {
+                    let end = later(at, Duration::from_secs(*takes));
+                    self.ends.retain(|(_, name, _)| name != &container);
+                    self.ends.push((end, container, 143));
+                }
             }
             Action::GiveUpStart { container } => self.say(format!("give up {container}")),
             Action::KillContainer { container } => {
@@ -153,6 +199,8 @@ impl Pretend {
                 .map(|(at, ..)| *at)
                 .into_iter()
                 .chain(wake)
+                .chain(self.hooks_end.iter().map(|(at, _)| *at).min())
+                .chain(self.fails_at.iter().map(|(at, _)| *at).min())
                 .min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 self.now = end;
@@ -160,6 +208,31 @@ impl Pretend {
             };
             assert!(next >= self.now, "the plan waits for the past");
             self.now = next;
+            let now = self.now;
+            let state = &mut self.state;
+            self.fails_at.retain(|(at, name)| {
+                if *at <= now {
+                    let once = Probe {
+                        failure_threshold: Some(1),
+                        ..Probe::default()
+                    };
+                    let no = Outcome::Failure {
+                        words: String::new(),
+                        refused: false,
+                    };
+                    let probes = &mut state.container_mut(name).probes;
+                    probes.note(Kind::Liveness, &once, &no);
+                }
+                *at > now
+            });
+            self.hooks_end.retain(|(at, name)| {
+                if let Stop::Begun { hook, .. } = &mut state.container_mut(name).stop
+                    && *at <= now
+                {
+                    *hook = false;
+                }
+                *at > now
+            });
             if self.ends.first().is_some_and(|(at, ..)| *at <= self.now) {
                 let (_, name, code) = self.ends.remove(0);
                 self.say(format!("exit {name} {code}"));
@@ -338,7 +411,8 @@ fn a_removed_pod_is_killed_and_nobody_is_told() {
     let mut pod = Pretend::new(one("Always"));
     pod.until(5);
     pod.state.removed = true;
-    let wanted = "0s start a#0, 5s stop a, 5s kill a, 5s exit a 137, 5s forget";
+    // Two seconds are the least that a container gets.
+    let wanted = "0s start a#0, 5s stop a, 7s kill a, 7s exit a 137, 7s forget";
     assert_eq!(pod.until(100).log.join(", "), wanted);
 }
 
@@ -400,4 +474,138 @@ fn after_a_crash_of_the_node_each_policy_gets_its_due() {
             ("10s Succeeded", "Succeeded")
         );
     }
+}
+
+fn probed(policy: &str, probe: serde_json::Value) -> Pretend {
+    let mut pod = Pretend::new(json!({"restartPolicy": policy,
+        "containers": [{"name": "a", "image": "image", "livenessProbe": probe}]}));
+    pod.fails.insert("a", 30);
+    pod.obeys.insert("a", 0);
+    pod
+}
+
+#[test]
+fn a_container_that_fails_its_liveness_probe_is_restarted_as_kubernetes_does() {
+    let mut pod = probed("Always", json!({}));
+    pod.until(500);
+    // A run that lasts longer than the wait is followed by the next one at once.
+    let starts = ["0", "30", "60", "90", "120", "190", "300", "490"];
+    assert_eq!(pod.starts(), starts);
+    // It starts again although it ended well: `OnFailure` would not have it otherwise.
+    let mut pod = probed("OnFailure", json!({}));
+    pod.until(40);
+    let wanted = "0s start a#0, 30s stop a (liveness), 30s exit a 143, 30s start a#1";
+    assert_eq!(pod.log.join(", "), wanted);
+    let mut pod = probed("Never", json!({}));
+    pod.until(40);
+    assert_eq!(pod.phase(), "Failed");
+    // The probe's own grace counts, but not less than two seconds.
+    for (grace, killed) in [(5, "35s kill a"), (1, "32s kill a")] {
+        let mut pod = probed("Never", json!({"terminationGracePeriodSeconds": grace}));
+        pod.obeys.clear();
+        pod.until(100);
+        assert_eq!(pod.log[2], killed);
+    }
+}
+
+#[test]
+fn the_words_of_a_stop_are_kubernetes_words() {
+    let kind = Kind::Liveness;
+    for (why, words) in [
+        (Why::End, "Stopping container a"),
+        (
+            Why::DefinitionChanged,
+            "Container a definition changed, will be restarted",
+        ),
+        (
+            Why::Probe {
+                kind,
+                restart: true,
+            },
+            "Container a failed liveness probe, will be restarted",
+        ),
+        (
+            Why::Probe {
+                kind: Kind::Startup,
+                restart: false,
+            },
+            "Container a failed startup probe",
+        ),
+        (Why::PostStartHook, "FailedPostStartHook"),
+    ] {
+        assert_eq!(why.message("a"), words);
+    }
+}
+
+fn deleted(pod: &mut Pretend, at: i64, grace: i64) -> String {
+    pod.until(at);
+    let now = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(pod.now);
+    pod.pod.metadata.deletion_timestamp = Some(now);
+    pod.pod.metadata.deletion_grace_period_seconds = Some(grace);
+    pod.log.clear();
+    pod.until(100).log.join(", ")
+}
+
+#[test]
+fn a_pre_stop_hook_runs_within_the_grace_and_two_seconds_are_left_after_it() {
+    let case = |hook: u64, obeys: Option<u64>| {
+        let mut pod = Pretend::new(one("Always"));
+        pod.hooks.insert("a", hook);
+        if let Some(obeys) = obeys {
+            pod.obeys.insert("a", obeys);
+        }
+        deleted(&mut pod, 5, 10)
+    };
+    let end = "Running, 8s delete, 8s forget";
+    assert_eq!(
+        case(3, Some(0)),
+        format!("5s unready, 5s stop a, 8s ask a, 8s exit a 143, 8s {end}")
+    );
+    // What the hook has taken is gone.
+    assert!(case(3, None).contains("8s ask a, 15s kill a"));
+    // A hook that takes too long is not waited for.
+    assert!(case(60, None).contains("5s stop a, 15s ask a, 17s kill a"));
+    assert!(case(9, None).contains("14s ask a, 16s kill a"));
+}
+
+#[test]
+fn helpers_wait_for_their_turn_to_end_and_their_hooks_do_not() {
+    let spec = json!({
+        "initContainers": [
+            {"name": "h", "image": "image", "restartPolicy": "Always"},
+            {"name": "i", "image": "image", "restartPolicy": "Always"}],
+        "containers": [{"name": "a", "image": "image"}]});
+    let mut pod = Pretend::new(spec.clone());
+    for (name, hook, obeys) in [("h", 1, 1), ("i", 6, 1), ("a", 2, 3)] {
+        pod.hooks.insert(name, hook);
+        pod.obeys.insert(name, obeys);
+    }
+    let wanted = "5s unready, 5s stop i, 5s stop h, 5s stop a, 7s ask a, 10s exit a 143, \
+                  11s ask i, 12s exit i 143, 12s ask h, 13s exit h 143, 13s Running, 13s delete, \
+                  13s forget";
+    assert_eq!(deleted(&mut pod, 5, 30), wanted);
+    // When the grace is over, all are asked at once.
+    let mut pod = Pretend::new(spec);
+    let wanted = "5s unready, 5s stop i, 5s stop h, 5s stop a, 9s kill a, 9s exit a 137, \
+                  11s kill i, 11s kill h, ";
+    let log = deleted(&mut pod, 5, 4);
+    assert!(log.starts_with(wanted), "{log}");
+}
+
+#[test]
+fn the_next_container_waits_until_the_helper_before_it_has_started() {
+    let spec = json!({
+        "initContainers": [
+            {"name": "h", "image": "image", "restartPolicy": "Always", "startupProbe": {}},
+            {"name": "i", "image": "image"}],
+        "containers": [{"name": "a", "image": "image"}]});
+    let mut pod = Pretend::new(spec).runs("i", &[(2, 0)]);
+    pod.until(5);
+    assert_eq!(pod.log.join(", "), "0s start h#0");
+    let probe = Probe::default();
+    let probes = &mut pod.state.container_mut("h").probes;
+    assert!(probes.note(Kind::Startup, &probe, &Outcome::Success));
+    pod.until(20);
+    let wanted = "0s start h#0, 5s start i#0, 7s exit i 0, 7s start a#0";
+    assert_eq!(pod.log.join(", "), wanted);
 }

@@ -14,7 +14,8 @@
 //! | `ignore-stop` | `true` | a wish to stop is not heard: it must be killed |
 //!
 //! A command beside such a container is one of `echo WORDS`, `complain WORDS` (on stderr), `cat`,
-//! `size` (of the terminal) and `exit CODE`. A container with `stdin: true` prints what it reads.
+//! `size` (of the terminal), `sleep SECONDS` and `exit CODE`. A container with `stdin: true` prints
+//! what it reads.
 
 use crate::kubelet::env::ImageDefaults;
 use crate::kubelet::pod_spec;
@@ -264,6 +265,10 @@ impl RunningContainer for MockContainer {
                 let size = size.ok().and_then(|size| *size).ok_or("no terminal")?;
                 let line = format!("{}x{}\n", size.width, size.height);
                 drop(output.send((false, line.into())).await);
+            }
+            "sleep" => {
+                let seconds = words.join("").parse().map_err(|_| "no number".to_owned())?;
+                self.clock.sleep(Duration::from_secs(seconds)).await;
             }
             "exit" => return words.join("").parse().map_err(|_| "no code".to_owned()),
             _ => return Err(format!("exec: {program:?}: executable file not found")),

@@ -2,7 +2,8 @@
 
 use super::{Done, Worker, find};
 use crate::client::EventType;
-use crate::kubelet::pod_actions;
+use crate::kubelet::lifecycle::Hook;
+use crate::kubelet::pod_actions::{self, Why};
 use crate::kubelet::pod_spec;
 use crate::kubelet::runtime::ContainerExit;
 use crate::kubelet::start::{self, Configured};
@@ -110,11 +111,17 @@ impl Worker {
                     "Started",
                     "Container started",
                 );
-                self.state(|state| state.container_mut(container).started(now));
                 self.count_start(pod, container);
                 let mut all = self.entry.running.lock();
                 all.insert(container.to_owned(), running.clone());
                 drop(all);
+                match find(pod, container).filter(|c| Hook::PostStart.of(c).is_some()) {
+                    Some(spec) => {
+                        self.state(|state| state.container_mut(container).post_start = true);
+                        self.call_hook(spec, Hook::PostStart);
+                    }
+                    None => self.state(|state| state.container_mut(container).started(now)),
+                }
                 let container = container.to_owned();
                 self.operations.push(Box::pin(async move {
                     let exit = running.wait().await;
@@ -178,25 +185,38 @@ impl Worker {
         self.record_first(pod);
     }
 
+    /// Begins to stop a container: says so, and calls its preStop hook if there is time for it.
     pub(super) fn stop_container(
         &mut self,
         pod: &Pod,
         container: &str,
-        kill_at: Timestamp,
-        why: &str,
+        until: Timestamp,
+        why: Why,
     ) {
-        let message = if why.is_empty() {
-            format!("Stopping container {container}")
-        } else {
-            format!("Container {container} {why}")
-        };
+        let now = self.node.clock.now();
+        let message = why.message(container);
         self.node
             .event(pod, container, EventType::Normal, "Killing", message);
+        let hooked = find(pod, container).filter(|c| Hook::PreStop.of(c).is_some());
+        let hooked = hooked.filter(|_| until > now);
         self.state(|state| {
             let of = state.container_mut(container);
-            of.stop = Stop::Asked { kill_at };
-            of.replace = !why.is_empty();
+            of.stop = Stop::Begun {
+                until,
+                hook: hooked.is_some(),
+            };
+            of.replace = why == Why::DefinitionChanged;
+            of.failed_probe = matches!(why, Why::Probe { restart: true, .. });
         });
+        if let Some(spec) = hooked {
+            self.call_hook(spec, Hook::PreStop);
+        }
+    }
+
+    /// Asks a container to stop.
+    pub(super) fn ask_to_stop(&mut self, container: &str, kill_at: Timestamp) {
+        let at = self.node.clock.now();
+        self.state(|state| state.container_mut(container).stop = Stop::Asked { at, kill_at });
         if let Some(running) = self.entry.running.lock().get(container) {
             running.request_stop();
         }

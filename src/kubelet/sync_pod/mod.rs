@@ -5,14 +5,17 @@
 
 mod containers;
 mod ending;
+mod probing;
 mod pulls;
 mod shared;
 
 use crate::client::EventType;
+use crate::kubelet::lifecycle::{Called, Hook, HookError};
 use crate::kubelet::node::Node;
 use crate::kubelet::pod_actions::{self, Action};
 use crate::kubelet::pod_spec;
 use crate::kubelet::pod_workers::PodEntry;
+use crate::kubelet::probes::{Kind, Outcome};
 use crate::kubelet::records::{Commit, PodRecord};
 use crate::kubelet::report::Reporter;
 use crate::kubelet::runtime::{ContainerExit, ImageFailure, ImageInfo, RunningContainer};
@@ -68,6 +71,20 @@ pub(super) enum Done {
         container: String,
         exit: ContainerExit,
     },
+    /// The answer of a probe of the run with that id.
+    Probed {
+        container: String,
+        id: String,
+        kind: Kind,
+        outcome: Outcome,
+    },
+    /// What came of a hook of the run with that id.
+    Hooked {
+        container: String,
+        id: String,
+        hook: Hook,
+        result: Result<Called, HookError>,
+    },
     Recorded(io::Result<()>),
     /// The answer to a written status: true if the server has it, `None` if the pod is not there.
     Told(Option<bool>),
@@ -88,6 +105,8 @@ pub(super) struct Worker {
     /// Containers whose start is under way, and how it is given up.
     starting: HashMap<String, CancellationToken>,
     reporter: Reporter,
+    /// Whether any container has a probe.
+    probed: bool,
     /// Entries of the journal that must be durable before anything else is done.
     recording: usize,
     /// Containers whose `ImagePullBackOff` was told by an Event.
@@ -109,6 +128,7 @@ impl Worker {
             logs: HashMap::new(),
             starting: HashMap::new(),
             reporter: Reporter::new(told.status.as_ref()),
+            probed: probing::has_probes(&told),
             recording: 0,
             pull_backoffs_told: HashSet::new(),
             deleting: false,
@@ -119,30 +139,45 @@ impl Worker {
 
     pub(super) async fn run(mut self) -> End {
         self.begin();
-        let node = self.node.clone();
-        let entry = self.entry.clone();
         loop {
             let wake = self.step();
             if self.forgotten {
                 return End::Forgotten;
             }
+            if !self.wait(wake).await {
+                self.shut_down().await;
+                return End::Stopped;
+            }
+        }
+    }
+
+    /// Waits, until `wake` at the longest, for something that is worth another step; meanwhile
+    /// probes are asked. False if the node stops.
+    async fn wait(&mut self, wake: Option<Timestamp>) -> bool {
+        let node = self.node.clone();
+        let entry = self.entry.clone();
+        loop {
+            let probe = self.begin_probes();
             let timer = async {
-                match wake {
+                match earliest(wake, probe) {
                     Some(when) => node.clock.sleep_until(when).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 biased;
-                () = node.shutdown.stopped() => {
-                    self.shut_down().await;
-                    return End::Stopped;
-                }
+                () = node.shutdown.stopped() => return false,
                 Some(done) = self.operations.next(), if !self.operations.is_empty() => {
-                    self.note(done);
+                    if self.note(done) {
+                        return true;
+                    }
                 }
-                () = entry.changed.notified() => {}
-                () = timer => {}
+                () = entry.changed.notified() => return true,
+                () = timer => {
+                    if wake.is_some_and(|wake| wake <= node.clock.now()) {
+                        return true;
+                    }
+                }
             }
         }
     }
@@ -248,9 +283,10 @@ impl Worker {
             }
             Action::StopContainer {
                 container,
-                kill_at,
+                until,
                 why,
-            } => self.stop_container(pod, &container, kill_at, why),
+            } => self.stop_container(pod, &container, until, why),
+            Action::AskToStop { container, kill_at } => self.ask_to_stop(&container, kill_at),
             Action::GiveUpStart { container } => {
                 if let Some(start) = self.starting.get(&container) {
                     start.cancel();
@@ -302,7 +338,8 @@ impl Worker {
 
     // === What came of it ===
 
-    fn note(&mut self, done: Done) {
+    /// Notes it; whether anything may follow from it.
+    fn note(&mut self, done: Done) -> bool {
         let pod = self.entry.pod();
         match done {
             Done::Sandbox(result) => self.sandbox_done(&pod, result),
@@ -315,6 +352,18 @@ impl Worker {
             Done::Configured { container, result } => self.configured(&pod, &container, result),
             Done::Started { container, result } => self.started(&pod, &container, result),
             Done::Exited { container, exit } => self.exited(&pod, &container, exit),
+            Done::Probed {
+                container,
+                id,
+                kind,
+                outcome,
+            } => return self.probed(&pod, &container, &id, (kind, outcome)),
+            Done::Hooked {
+                container,
+                id,
+                hook,
+                result,
+            } => self.hooked(&pod, &container, &id, (hook, result)),
             Done::Recorded(result) => {
                 self.recording = self.recording.saturating_sub(1);
                 if let Err(error) = result {
@@ -338,6 +387,7 @@ impl Worker {
                 Some(false) => {}
             },
         }
+        true
     }
 
     fn report(&mut self, pod: &Arc<Pod>, now: Timestamp) -> (bool, Option<Timestamp>) {

@@ -1,6 +1,8 @@
 //! The node agent against a real API server in this process, with the mock runtime.
 
 mod cluster;
+mod hooks;
+mod probes;
 mod wasm;
 
 use cluster::{Cluster, condition, is_ready, phase_is, pods};
@@ -342,12 +344,12 @@ async fn fields_that_are_not_honoured_are_named_once() {
     let cluster = Cluster::start().await;
     let _node = cluster.node(None).await;
     let spec = json!({"hostNetwork": true, "containers": [{"name": "c", "image": "app:1",
-        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}]});
+        "tty": true}]});
     cluster.pod("p", &[], spec).await;
     cluster.until("p", is_ready).await;
     let events = cluster.events("p").await;
     let wanted = "Warning FieldNotHonored: wkube does not honour yet: spec.hostNetwork, \
-                  spec.containers[0].lifecycle";
+                  spec.containers[0].tty";
     assert!(events.contains(&wanted.to_owned()), "{events:#?}");
 }
 
