@@ -31,6 +31,7 @@ mod start;
 mod state;
 mod status;
 mod sync_pod;
+mod termination_message;
 mod unsupported;
 
 pub use egress_events::EgressEvents;

@@ -396,8 +396,9 @@ fn closed_gate(pod: &Pod, before: &[PodCondition]) -> Option<String> {
         let kind = &gate.condition_type;
         match conditions.iter().find(|c| &c.type_ == kind) {
             Some(condition) if condition.status == "True" => {}
-            Some(_) => messages.push(format!(
-                "the status of pod readiness gate \"{kind}\" is not \"True\", but False"
+            Some(condition) => messages.push(format!(
+                "the status of pod readiness gate \"{kind}\" is not \"True\", but {}",
+                condition.status
             )),
             None => messages.push(format!(
                 "corresponding condition of pod readiness gate \"{kind}\" does not exist."

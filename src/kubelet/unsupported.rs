@@ -64,8 +64,14 @@ pub(super) const POD_FIELDS: &[PodField] = &[
 
 /// Fields of each container.
 pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
-    ("terminationMessagePolicy", |c| {
-        c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
+    ("terminationMessagePath", |c| {
+        // The server puts the default in, so nobody has asked for it.
+        let path = c.termination_message_path.as_deref().unwrap_or_default();
+        !matches!(path, "" | "/dev/termination-log")
+    }),
+    ("restartPolicyRules", |c| {
+        let mut rules = c.restart_policy_rules.iter().flatten();
+        rules.any(|rule| rule.action == "RestartAllContainers")
     }),
     ("env.valueFrom.fileKeyRef", |c| {
         let from = c.env.iter().flatten().filter_map(|v| v.value_from.as_ref());

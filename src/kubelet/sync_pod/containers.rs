@@ -9,6 +9,7 @@ use crate::kubelet::runtime::ContainerExit;
 use crate::kubelet::start::{self, Configured};
 use crate::kubelet::state::{ImageState, Stop};
 use crate::kubelet::status;
+use crate::kubelet::termination_message;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use std::sync::Arc;
@@ -122,9 +123,15 @@ impl Worker {
                     }
                     None => self.state(|state| state.container_mut(container).started(now)),
                 }
+                let wanted = find(pod, container).is_some_and(termination_message::wanted);
+                let log = self.logs.get(container).filter(|_| wanted).cloned();
                 let container = container.to_owned();
                 self.operations.push(Box::pin(async move {
                     let exit = running.wait().await;
+                    let exit = match &log {
+                        Some(log) => termination_message::added(exit, log).await,
+                        None => exit,
+                    };
                     Done::Exited { container, exit }
                 }));
             }

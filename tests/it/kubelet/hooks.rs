@@ -1,5 +1,5 @@
 //! Hooks and sidecars of running pods: when they are called, what their failure means, who ends
-//! when.
+//! when, and with which words.
 
 use super::cluster::{Cluster, is_ready};
 use super::probes::{Server, ok};
@@ -114,4 +114,93 @@ async fn a_sidecar_is_up_before_the_rest_and_does_not_hold_up_the_end() {
     let state = &done["status"]["initContainerStatuses"][0]["state"]["terminated"];
     assert_eq!(state["exitCode"], 143);
     assert_eq!(cluster.runtime.starts(), ["p/s#0", "p/c#0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_active_too_long_fails() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    cluster
+        .pod("p", &[], json!({"activeDeadlineSeconds": 5}))
+        .await;
+    cluster.until("p", is_ready).await;
+    let pod = cluster.until("p", super::phase_is("Failed")).await;
+    let words = "Pod was active on the node longer than the specified deadline";
+    assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
+    assert_eq!(pod["status"]["message"], words);
+    assert!(!is_ready(&pod));
+    let events = cluster.events("p").await;
+    let wanted = format!("Normal DeadlineExceeded: {words}");
+    assert!(events.contains(&wanted), "{events:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_log_is_the_message_of_who_failed_and_asks_for_it() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    let lines: Vec<String> = (0..100).map(|n| format!("line {n}")).collect();
+    let (short, long) = (lines.join("\n"), "x".repeat(5_000));
+    let fallback = "FallbackToLogsOnError";
+    for (name, policy, code, print, wanted) in [
+        ("file", "File", "1", &short, String::new()),
+        ("good", fallback, "0", &short, String::new()),
+        (
+            "lines",
+            fallback,
+            "1",
+            &short,
+            lines[20..].join("\n") + "\n",
+        ),
+        ("bytes", fallback, "1", &long, "x".repeat(2_047) + "\n"),
+    ] {
+        let mock = [("run-for", "1s"), ("exit-code", code), ("print", print)];
+        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "c",
+            "image": "app:1", "terminationMessagePolicy": policy}]});
+        cluster.pod(name, &mock, spec).await;
+        let ended = |pod: &Value| status(pod)["state"]["terminated"].is_object();
+        let pod = cluster.until(name, ended).await;
+        let message = status(&pod)["state"]["terminated"]["message"].as_str();
+        assert_eq!(message.unwrap_or_default(), wanted, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_with_readiness_gates_is_ready_when_they_are_open() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    let gates = json!({"readinessGates": [{"conditionType": "example.com/gate"}]});
+    cluster.pod("p", &[], gates).await;
+    let ready = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array();
+        let found = conditions
+            .into_iter()
+            .flatten()
+            .find(|c| c["type"] == "Ready");
+        found.map(|c| (c["reason"].clone(), c["message"].clone()))
+    };
+    let told = |pod: &Value| super::condition(pod, "ContainersReady") == "True";
+    let pod = cluster.until("p", told).await;
+    let reason = json!("ReadinessGatesNotReady");
+    let words =
+        "corresponding condition of pod readiness gate \"example.com/gate\" does not exist.";
+    assert_eq!(ready(&pod), Some((reason.clone(), json!(words))));
+    let set = async |status: &str| {
+        let condition = json!({"type": "example.com/gate", "status": status});
+        let patch = json!({"status": {"conditions": [condition]}});
+        let kind = wkube::client::PatchKind::Strategic;
+        let at = ("default", "p");
+        let pods = super::pods();
+        let client = &cluster.admin;
+        let sent = client.patch::<Value>(&pods, at, "status", kind, &patch);
+        sent.await.unwrap();
+    };
+    set("Unknown").await;
+    let words =
+        "the status of pod readiness gate \"example.com/gate\" is not \"True\", but Unknown";
+    let wanted = Some((reason, json!(words)));
+    cluster.until("p", |pod| ready(pod) == wanted).await;
+    set("True").await;
+    cluster.until("p", is_ready).await;
+    set("False").await;
+    cluster.until("p", |pod| !is_ready(pod)).await;
 }
