@@ -1,5 +1,5 @@
-//! What Go's JSON decoder says of text that is no JSON, and of which Go type a value is that it read:
-//! clients see these words in a Status. Must not know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
+//! What Go's JSON decoder says of text that is no JSON, of which Go type a value is that it read, and
+//! how Go writes an exponent: clients see these words in a Status. Must not know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
 
 use serde_json::Value;
 use serde_json::error::Category;
@@ -41,6 +41,16 @@ pub fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// `1.5e+21`; the exponent has at least `digits` digits, and two where it is positive.
+pub fn exponent(float: f64, digits: usize) -> String {
+    let text = format!("{float:e}");
+    let (number, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.strip_prefix('-') {
+        Some(small) => format!("{number}e-{small:0>digits$}"),
+        None => format!("{number}e+{exponent:0>2}"),
+    }
 }
 
 /// The words for why `text` cannot be read.

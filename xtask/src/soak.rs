@@ -1,13 +1,14 @@
 //! `cargo xtask soak [NAME...] [--rounds N | --minutes N] [--seed N]`: the crash tests again and again,
 //! each time with another seed, and the properties of what reads bytes of strangers with many more
-//! cases than `cargo test` takes. A seed that fails is printed and kept in tests/it/crash/seeds.txt,
-//! which `cargo test` runs from then on; a case that fails is kept by proptest beside the test.
+//! cases than `cargo test` takes, and the targets of fuzz/ by cargo-fuzz. A seed that fails is printed
+//! and kept in tests/it/crash/seeds.txt, which `cargo test` runs from then on; a case that fails is
+//! kept by proptest beside the test, an input by cargo-fuzz in fuzz/artifacts/.
 
 use crate::cargo::cargo;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be soaked.
@@ -25,6 +26,8 @@ enum What {
     Seeded(&'static str),
     /// The properties of these modules.
     Properties(&'static [&'static str]),
+    /// A target of fuzz/, which a round runs for a minute.
+    Fuzz(&'static str),
 }
 
 /// When it is enough.
@@ -61,7 +64,33 @@ const SOAKS: &[Soak] = &[
     properties("protobuf", &["meta::protobuf::"]),
     properties("paths", &["api::request_info::", "meta::jsonpath::"]),
     properties("streams", &["stdx::spdy::"]),
+    fuzz("patches", "patch_json"),
+    fuzz("patches", "patch_merge"),
+    fuzz("patches", "patch_strategic"),
+    fuzz("apply", "apply_merge"),
+    fuzz("cel", "cel"),
+    fuzz("cel", "go_regex"),
+    fuzz("selectors", "selectors"),
+    fuzz("yaml", "yaml"),
+    fuzz("json", "json"),
+    fuzz("protobuf", "protobuf"),
+    fuzz("paths", "paths"),
+    fuzz("paths", "jsonpath"),
+    fuzz("streams", "spdy"),
+    fuzz("objects", "objects"),
+    fuzz("objects", "scalars"),
 ];
+
+/// The word that chooses all targets of fuzz/.
+const ALL_FUZZ: &str = "fuzz";
+
+const fn fuzz(name: &'static str, target: &'static str) -> Soak {
+    Soak {
+        name,
+        what: What::Fuzz(target),
+        enough: Enough::Minutes(1),
+    }
+}
 
 const fn properties(name: &'static str, modules: &'static [&'static str]) -> Soak {
     Soak {
@@ -70,6 +99,31 @@ const fn properties(name: &'static str, modules: &'static [&'static str]) -> Soa
         enough: Enough::Minutes(1),
     }
 }
+
+impl Soak {
+    /// What is told of it: the word, or the target.
+    fn title(&self) -> String {
+        match self.what {
+            What::Fuzz(target) => format!("fuzz/{target}"),
+            What::Seeded(_) | What::Properties(_) => self.name.to_owned(),
+        }
+    }
+
+    /// Whether a word on the command line means it.
+    fn is_meant_by(&self, word: &str) -> bool {
+        match self.what {
+            What::Fuzz(target) => [self.name, target, ALL_FUZZ].contains(&word),
+            What::Seeded(_) | What::Properties(_) => self.name == word,
+        }
+    }
+}
+
+/// Seconds of a round of a fuzz target.
+const FUZZ_SECONDS: u64 = 60;
+/// What libFuzzer is told: bytes of the longest input, seconds that one may take, megabytes.
+const FUZZ_LIMITS: [&str; 3] = ["-max_len=4096", "-timeout=10", "-rss_limit_mb=2048"];
+/// Where cargo-fuzz leaves the inputs that fail.
+const ARTIFACTS: &str = "fuzz/artifacts";
 
 /// Cases of each property in a round.
 const CASES: &str = "5000";
@@ -91,11 +145,7 @@ pub(crate) fn task(args: &[String]) -> Result<(), String> {
     let options = parse(args)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let root = root.ok_or("no folder above xtask")?;
-    let mut build = cargo();
-    build.args(["test", "--lib", "--test", "it", "--no-run"]);
-    if !succeeds(build.current_dir(root))? {
-        return Err("the tests were not built".to_owned());
-    }
+    build(&options.chosen, root)?;
     let mut failed = Vec::new();
     for soak in &options.chosen {
         let began = Instant::now();
@@ -111,18 +161,27 @@ pub(crate) fn task(args: &[String]) -> Result<(), String> {
         } {
             let seed = options.seed.wrapping_add(done);
             if !succeeds(round(&soak.what, seed).current_dir(root))? {
-                println!("soak {}: seed {seed} fails", soak.name);
+                match soak.what {
+                    What::Fuzz(target) => {
+                        let input = newest(&root.join(ARTIFACTS).join(target));
+                        println!("soak {}: fails on {input}", soak.title());
+                        failed.push(input);
+                    }
+                    What::Seeded(_) | What::Properties(_) => {
+                        println!("soak {}: seed {seed} fails", soak.name);
+                        failed.push(format!("{} {seed}", soak.name));
+                    }
+                }
                 if let What::Seeded(_) = soak.what {
                     keep(root, soak, seed)?;
                 }
-                failed.push(format!("{} {seed}", soak.name));
                 break;
             }
             done += 1;
         }
         println!(
             "soak {}: {done} rounds from seed {} hold, {:.0} s",
-            soak.name,
+            soak.title(),
             options.seed,
             began.elapsed().as_secs_f64()
         );
@@ -131,9 +190,48 @@ pub(crate) fn task(args: &[String]) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "seeds that fail, kept in {KEPT} or by proptest: {}",
+        "what fails, kept in {KEPT}, by proptest or in {ARTIFACTS}: {}",
         failed.join(", ")
     ))
+}
+
+/// Builds what is chosen.
+fn build(chosen: &[&Soak], root: &Path) -> Result<(), String> {
+    let is_fuzz = |soak: &&Soak| matches!(soak.what, What::Fuzz(_));
+    if !chosen.iter().all(is_fuzz) {
+        let mut build = cargo();
+        build.args(["test", "--lib", "--test", "it", "--no-run"]);
+        if !succeeds(build.current_dir(root))? {
+            return Err("the tests were not built".to_owned());
+        }
+    }
+    if chosen.iter().any(is_fuzz) {
+        let mut asked = cargo();
+        asked.args(["fuzz", "--version"]).stderr(Stdio::null());
+        if !succeeds(&mut asked)? {
+            return Err(
+                "the targets of fuzz/ need cargo-fuzz: cargo install cargo-fuzz --locked"
+                    .to_owned(),
+            );
+        }
+        let mut build = cargo();
+        // The code has no memory of its own to corrupt; without a sanitizer stable Rust builds it.
+        build.args(["fuzz", "build", "--sanitizer", "none"]);
+        if !succeeds(build.current_dir(root))? {
+            return Err("the targets of fuzz/ were not built".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The file that was written last into a folder.
+fn newest(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let newest = files.max_by_key(|file| file.metadata().and_then(|about| about.modified()).ok());
+    newest.map_or_else(
+        || format!("{} (nothing was kept)", folder.display()),
+        |file| file.path().display().to_string(),
+    )
 }
 
 /// The command of one round.
@@ -147,6 +245,13 @@ fn round(what: &What, seed: u64) -> Command {
         What::Properties(modules) => {
             test.args(["test", "--quiet", "--lib", "--"]).args(*modules);
             test.env(CASES_NAME, CASES);
+        }
+        What::Fuzz(target) => {
+            test.args(["fuzz", "run", "--sanitizer", "none", target, "--"]);
+            test.args(FUZZ_LIMITS);
+            test.arg(format!("-max_total_time={FUZZ_SECONDS}"));
+            // 0 would be a seed of libFuzzer's own choice.
+            test.arg(format!("-seed={}", (seed & 0xffff_ffff).max(1)));
         }
     }
     test
@@ -171,12 +276,17 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--minutes" => options.minutes = Some(number()?),
             "--seed" => options.seed = number()?,
             name => {
-                let soak = SOAKS.iter().find(|soak| soak.name == name);
-                let names: Vec<&str> = SOAKS.iter().map(|soak| soak.name).collect();
-                options.chosen.push(soak.ok_or(format!(
-                    "nothing to soak is called {name:?}; there are: {}",
-                    names.join(", ")
-                ))?);
+                let meant = SOAKS.iter().filter(|soak| soak.is_meant_by(name));
+                let before = options.chosen.len();
+                options.chosen.extend(meant);
+                if options.chosen.len() == before {
+                    let mut names: Vec<String> = SOAKS.iter().map(Soak::title).collect();
+                    names.push(ALL_FUZZ.to_owned());
+                    return Err(format!(
+                        "nothing to soak is called {name:?}; there are: {}",
+                        names.join(", ")
+                    ));
+                }
             }
         }
     }

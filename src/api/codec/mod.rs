@@ -80,10 +80,7 @@ fn unreadable(body: &[u8], error: &serde_json::Error) -> ApiError {
 pub(crate) fn encode(accepted: &Accepted, value: &Value) -> Result<Vec<u8>, ApiError> {
     match accepted.format {
         Format::Json => encode_json(accepted, value),
-        Format::Yaml => {
-            let text = serde_yaml::to_string(value).map_err(ApiError::internal)?;
-            Ok(text.into_bytes())
-        }
+        Format::Yaml => Ok(yaml::text(value).into_bytes()),
         Format::Protobuf => wire::table().encode(value).map_err(ApiError::internal),
     }
 }

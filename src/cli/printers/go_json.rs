@@ -1,6 +1,7 @@
 //! JSON as Go writes it: sorted keys, `<`, `>` and `&` escaped, numbers in Go's forms. Compact, as
 //! it stands in annotations and patches, or indented by four. Must not know objects.
 
+use crate::meta::go_json::exponent;
 use serde_json::{Number, Value};
 use std::fmt::Write as _;
 
@@ -102,16 +103,6 @@ pub(crate) fn number(number: &Number) -> String {
             }
         }
         _ => number.to_string(),
-    }
-}
-
-/// `1.5e+21`; the exponent has at least `digits` digits, and two where it is positive.
-pub(super) fn exponent(float: f64, digits: usize) -> String {
-    let text = format!("{float:e}");
-    let (number, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    match exponent.strip_prefix('-') {
-        Some(small) => format!("{number}e-{small:0>digits$}"),
-        None => format!("{number}e+{exponent:0>2}"),
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod custom_columns;
 pub(crate) mod go_json;
-mod go_yaml;
 mod sort;
 pub(crate) mod tab_writer;
 mod table;
@@ -12,6 +11,7 @@ pub(crate) use table::{Table, TablePrinter};
 
 use crate::cli::context::CliError;
 use crate::meta::jsonpath::JsonPath;
+use crate::meta::yaml;
 use custom_columns::Columns;
 use serde_json::{Value, json};
 
@@ -217,7 +217,7 @@ impl Output {
         Ok(match &self.form {
             Form::Json => go_json::pretty(&self.cleaned(value)) + "\n",
             Form::Yaml | Form::Wide | Form::Name | Form::Columns(_) => {
-                go_yaml::text(&self.cleaned(value))
+                yaml::text(&self.cleaned(value))
             }
             Form::JsonPath(path) => path.render(&value, true).map_err(failed)?,
             Form::JsonPathAsJson(path) => {

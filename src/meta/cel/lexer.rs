@@ -50,11 +50,15 @@ pub(super) fn tokens(source: &[char]) -> (Vec<Placed>, Vec<LexError>) {
                 // A literal that cannot be read is still a literal.
                 let is_literal = !why.1.starts_with(UNRECOGNIZED);
                 errors.push(why);
-                if !is_literal {
+                if errors.len() > MAX_ERRORS {
+                    // The source is as good as over; a parser waits for its end.
+                    Token::End
+                } else if is_literal {
+                    lexer.at = lexer.at.max(start + 1);
+                    Token::Literal(Literal::Null)
+                } else {
                     continue;
                 }
-                lexer.at = lexer.at.max(start + 1);
-                Token::Literal(Literal::Null)
             }
         };
         let end = token == Token::End;
@@ -63,7 +67,7 @@ pub(super) fn tokens(source: &[char]) -> (Vec<Placed>, Vec<LexError>) {
             pos: place(start),
             text: lexer.text(start),
         });
-        if end || errors.len() > MAX_ERRORS {
+        if end {
             return (out, errors);
         }
     }

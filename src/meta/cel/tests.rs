@@ -256,6 +256,16 @@ fn deep_and_long_expressions_end() {
 }
 
 #[test]
+fn after_too_many_wrong_characters_the_source_ends() {
+    for rubbish in [99, 100, 101, 1000] {
+        for rest in ["-02-01", "!", "a", ""] {
+            let said = words(&format!("2000{}{rest}", "\0".repeat(rubbish)));
+            assert!(said.contains("token recognition error"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_run_ends_at_its_budget() {
     let list = "[1,2,3,4,5,6,7,8,9,10]";
     let rounds = (0..9)

@@ -389,10 +389,10 @@ fn simple(form: &Form, name: &'static str, mut buf: &[u8]) -> Result<Value, Deco
             text(name, &Sent::Bytes(bytes)).map(Value::String)
         }
         Form::Time | Form::MicroTime => {
-            let (seconds, nanos, _) = numbers(&mut buf)?;
-            if seconds == 0 && nanos == 0 {
+            if buf.is_empty() {
                 return Ok(Value::Null);
             }
+            let (seconds, nanos, _) = numbers(&mut buf)?;
             let nanos = i32::try_from(nanos).map_err(|_| DecodeError::Content(name))?;
             let time = Timestamp::new(seconds, nanos).map_err(|_| DecodeError::Content(name))?;
             Ok(Value::String(match form {

@@ -223,10 +223,12 @@ impl Writer<'_> {
                 let nanos = time.as_nanosecond();
                 let second = i64::try_from(nanos.div_euclid(NANOS)).unwrap_or_default();
                 self.varint(1, second.cast_unsigned());
-                if matches!(form, Form::MicroTime) {
-                    let below = u64::try_from(nanos.rem_euclid(NANOS)).unwrap_or_default();
-                    self.varint(2, below / 1000 * 1000);
-                }
+                // Both stand there even if zero: without them it is no time at all.
+                let below = match form {
+                    Form::MicroTime => nanos.rem_euclid(NANOS) / 1000 * 1000,
+                    _ => 0,
+                };
+                self.varint(2, u64::try_from(below).unwrap_or_default());
             }
             Form::IntOrString => match value {
                 Value::String(text) => {

@@ -68,6 +68,7 @@ fn values_come_back() {
         json!({"hidden": "below", "name": ""}),
         json!({"at": "1969-12-31T23:59:58Z", "when": "1969-12-31T23:59:58.000001Z"}),
         json!({"at": "2024-02-29T23:59:59Z", "when": "2024-02-29T23:59:59.123456Z"}),
+        json!({"at": "1970-01-01T00:00:00Z", "when": "1970-01-01T00:00:00.000000Z"}),
         json!({"target": "http", "amounts": {"cpu": "100m"}, "raw": {"any": [1, {"x": null}]}}),
         json!({"target": 8080, "rate": 0.5, "numbers": [1, 0, -1]}),
         json!({"target": 0, "rate": 10}),

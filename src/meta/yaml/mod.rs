@@ -9,6 +9,9 @@
 mod build;
 mod lines;
 mod scalar;
+mod write;
+
+pub use write::text;
 
 use serde_json::Value;
 use std::borrow::Cow;

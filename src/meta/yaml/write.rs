@@ -1,18 +1,20 @@
 //! YAML as kubectl writes it: which scalars are quoted and how, where long lines are folded, the
 //! order of keys. Must not know objects. Kubernetes: sigs.k8s.io/yaml over go-yaml v2.
 
-use super::go_json;
-use crate::meta::yaml::is_plain_text;
+use super::is_plain_text;
+use crate::meta::go_json;
 use serde_json::{Map, Number, Value};
 use std::cmp::Ordering;
 
 /// Columns after which a line is folded at its next space.
 const WIDTH: usize = 80;
+/// Most fields that are put in order one by one, as Go does; more are halved.
+const INSERTED_MAX: usize = 12;
 /// Longest key that stands on its value's line.
 const SIMPLE_KEY_MAX: usize = 128;
 
 /// The document, with its line end.
-pub(crate) fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     let mut writer = Writer::default();
     match value {
         Value::Object(map) if !map.is_empty() => writer.map(map, 0, true),
@@ -43,9 +45,7 @@ impl Writer {
 
     /// A map at `indent`; `begun` if the line stands there already.
     fn map(&mut self, map: &Map<String, Value>, indent: usize, mut begun: bool) {
-        let mut fields: Vec<(&String, &Value)> = map.iter().collect();
-        fields.sort_by(|(a, _), (b, _)| natural(a, b));
-        for (key, value) in fields {
+        for (key, value) in in_order(map.iter().collect()) {
             if !std::mem::take(&mut begun) {
                 self.line(indent);
             }
@@ -297,6 +297,39 @@ fn number(number: &Number) -> String {
     format!("{float}")
 }
 
+/// Fields by their keys. `natural` is no total order (`-01` < `-0a` < `-1` < `-01`), with which
+/// std's sort may panic; like Go's, this one compares and asks no more.
+fn in_order<'a>(mut fields: Vec<(&'a String, &'a Value)>) -> Vec<(&'a String, &'a Value)> {
+    if fields.len() <= INSERTED_MAX {
+        for end in 1..fields.len() {
+            for at in (1..=end).rev() {
+                match (fields.get(at - 1), fields.get(at)) {
+                    (Some((a, _)), Some((b, _))) if natural(b, a) == Ordering::Less => {
+                        fields.swap(at - 1, at);
+                    }
+                    _ => break,
+                }
+            }
+        }
+        return fields;
+    }
+    let right = in_order(fields.split_off(fields.len() / 2));
+    let mut left = in_order(fields).into_iter().peekable();
+    let mut right = right.into_iter().peekable();
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    loop {
+        let next = match (left.peek(), right.peek()) {
+            (Some((a, _)), Some((b, _))) if natural(b, a) == Ordering::Less => right.next(),
+            (Some(_), _) => left.next(),
+            (None, _) => right.next(),
+        };
+        match next {
+            Some(field) => merged.push(field),
+            None => return merged,
+        }
+    }
+}
+
 /// The order of keys: numbers within them by their size, letters after all else.
 fn natural(a: &str, b: &str) -> Ordering {
     let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
@@ -369,6 +402,18 @@ mod tests {
                 "{value:?}"
             );
         }
+    }
+
+    #[test]
+    fn keys_whose_order_runs_in_a_circle_are_all_written() {
+        let circle = ["-01", "-0a", "-1"];
+        let less = |a: usize, b: usize| natural(circle[a], circle[b]) == Ordering::Less;
+        assert!(less(0, 1) && less(1, 2) && less(2, 0));
+        let keys = (0..500).map(|n| format!("{}{n}", circle[n % 3]));
+        let map: Map<String, Value> = keys.map(|key| (key, json!(1))).collect();
+        let value = Value::Object(map);
+        let read = crate::meta::yaml::value(text(&value).as_bytes());
+        assert_eq!(read, Ok(value));
     }
 
     #[test]

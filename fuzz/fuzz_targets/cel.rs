@@ -1,0 +1,3 @@
+//! See `wkube_fuzz::cel`.
+#![no_main]
+wkube_fuzz::target!(cel);

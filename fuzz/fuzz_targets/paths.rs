@@ -1,0 +1,3 @@
+//! See `wkube_fuzz::paths`.
+#![no_main]
+wkube_fuzz::target!(paths);

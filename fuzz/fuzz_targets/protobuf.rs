@@ -1,0 +1,3 @@
+//! See `wkube_fuzz::protobuf`.
+#![no_main]
+wkube_fuzz::target!(protobuf);

@@ -1,0 +1,3 @@
+//! See `wkube_fuzz::scalars`.
+#![no_main]
+wkube_fuzz::target!(scalars);

@@ -1,0 +1,3 @@
+//! See `wkube_fuzz::selectors`.
+#![no_main]
+wkube_fuzz::target!(selectors);
