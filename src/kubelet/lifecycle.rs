@@ -79,7 +79,10 @@ impl Hook {
 
 /// Calls the hook.
 pub(super) async fn call(subject: &Subject, hook: Hook) -> Result<Called, HookError> {
-    let Some(handler) = hook.of(&subject.container) else {
+    let Some(container) = subject.container() else {
+        return Ok(Called::Well);
+    };
+    let Some(handler) = hook.of(container) else {
         return Ok(Called::Well);
     };
     if let Some(action) = &handler.exec {
@@ -93,7 +96,7 @@ pub(super) async fn call(subject: &Subject, hook: Hook) -> Result<Called, HookEr
     }
     if let Some(action) = &handler.http_get {
         let way = &subject.way;
-        let ask = http::Ask::new(action, &subject.container, way.address, AGENT);
+        let ask = http::Ask::new(action, container, way.address, AGENT);
         let ask = ask.map_err(HookError::Failed)?;
         return match http::call(way, &ask, HTTP_TIME_MAX).await {
             Ok(()) => Ok(Called::Well),

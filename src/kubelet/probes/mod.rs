@@ -15,8 +15,9 @@ pub(super) mod way;
 pub(super) use exec::run as exec_in;
 pub(super) use machine::{Kind, Outcome, Probes};
 
+use crate::kubelet::pod_spec;
 use crate::kubelet::runtime::RunningContainer;
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use std::sync::Arc;
 use std::time::Duration;
 use way::Way;
@@ -38,17 +39,29 @@ const AGENT: &str = "kube-probe/1.36";
 
 /// What is probed.
 pub(super) struct Subject {
-    /// The container's spec.
-    pub(super) container: Container,
+    /// Its pod.
+    pub(super) pod: Arc<Pod>,
+    /// Its name.
+    pub(super) name: String,
     /// The container itself.
     pub(super) running: Option<Arc<dyn RunningContainer>>,
     /// The way to its pod.
     pub(super) way: Way,
 }
 
+impl Subject {
+    /// The container's spec.
+    pub(super) fn container(&self) -> Option<&Container> {
+        pod_spec::all_containers(&self.pod).find(|container| container.name == self.name)
+    }
+}
+
 /// Asks once; `awaited` if the container has only just started.
 pub(super) async fn ask(subject: &Subject, kind: Kind, awaited: bool) -> Outcome {
-    let Some(probe) = kind.of(&subject.container) else {
+    let Some(container) = subject.container() else {
+        return Outcome::Success;
+    };
+    let Some(probe) = kind.of(container) else {
         return Outcome::Success;
     };
     let clock = &subject.way.clock;
@@ -56,7 +69,7 @@ pub(super) async fn ask(subject: &Subject, kind: Kind, awaited: bool) -> Outcome
     let mut wait = LISTENING_WAIT_MIN;
     let mut tries = 0;
     loop {
-        match ask_once(subject, probe).await {
+        match ask_once(subject, container, probe).await {
             Outcome::Failure { refused: true, .. } if awaited && clock.instant() < until => {
                 clock.sleep(wait).await;
                 wait = (wait * 2).min(LISTENING_WAIT_MAX);
@@ -72,9 +85,9 @@ pub(super) async fn ask(subject: &Subject, kind: Kind, awaited: bool) -> Outcome
     }
 }
 
-async fn ask_once(subject: &Subject, probe: &Probe) -> Outcome {
+async fn ask_once(subject: &Subject, container: &Container, probe: &Probe) -> Outcome {
     let timeout = machine::seconds(probe.timeout_seconds, 1);
-    let (way, container) = (&subject.way, &subject.container);
+    let way = &subject.way;
     if let Some(action) = &probe.exec {
         let command = action.command.clone().unwrap_or_default();
         return exec::ask(way, container, subject.running.as_ref(), command, timeout).await;

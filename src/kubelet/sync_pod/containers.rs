@@ -116,12 +116,11 @@ impl Worker {
                 let mut all = self.entry.running.lock();
                 all.insert(container.to_owned(), running.clone());
                 drop(all);
-                match find(pod, container).filter(|c| Hook::PostStart.of(c).is_some()) {
-                    Some(spec) => {
-                        self.state(|state| state.container_mut(container).post_start = true);
-                        self.call_hook(spec, Hook::PostStart);
-                    }
-                    None => self.state(|state| state.container_mut(container).started(now)),
+                if find(pod, container).is_some_and(|c| Hook::PostStart.of(c).is_some()) {
+                    self.state(|state| state.container_mut(container).post_start = true);
+                    self.call_hook(container, Hook::PostStart);
+                } else {
+                    self.state(|state| state.container_mut(container).started(now));
                 }
                 let wanted = find(pod, container).is_some_and(termination_message::wanted);
                 let log = self.logs.get(container).filter(|_| wanted).cloned();
@@ -204,19 +203,16 @@ impl Worker {
         let message = why.message(container);
         self.node
             .event(pod, container, EventType::Normal, "Killing", message);
-        let hooked = find(pod, container).filter(|c| Hook::PreStop.of(c).is_some());
-        let hooked = hooked.filter(|_| until > now);
+        let has_hook = find(pod, container).is_some_and(|c| Hook::PreStop.of(c).is_some());
+        let hook = has_hook && until > now;
         self.state(|state| {
             let of = state.container_mut(container);
-            of.stop = Stop::Begun {
-                until,
-                hook: hooked.is_some(),
-            };
+            of.stop = Stop::Begun { until, hook };
             of.replace = why == Why::DefinitionChanged;
             of.failed_probe = matches!(why, Why::Probe { restart: true, .. });
         });
-        if let Some(spec) = hooked {
-            self.call_hook(spec, Hook::PreStop);
+        if hook {
+            self.call_hook(container, Hook::PreStop);
         }
     }
 

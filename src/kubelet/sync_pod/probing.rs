@@ -8,8 +8,9 @@ use crate::kubelet::pod_spec;
 use crate::kubelet::probes::{self, Kind, Outcome, Subject, way::Way};
 use crate::kubelet::state::{Phase, PodState, Stop};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// Whether any container of the pod has a probe.
 pub(super) fn has_probes(pod: &Pod) -> bool {
@@ -76,16 +77,16 @@ impl Worker {
             }
         });
         for (container, id, kind, awaited) in asks {
-            self.ask(container, id, kind, awaited);
+            self.ask(&pod, &container.name, id, (kind, awaited));
         }
         wake
     }
 
-    fn ask(&mut self, container: &Container, id: String, kind: Kind, awaited: bool) {
-        let Some(subject) = self.subject(container) else {
+    fn ask(&mut self, pod: &Arc<Pod>, container: &str, id: String, (kind, awaited): (Kind, bool)) {
+        let Some(subject) = self.subject(pod, container) else {
             return;
         };
-        let container = container.name.clone();
+        let container = container.to_owned();
         self.operations.push(Box::pin(async move {
             let outcome = probes::ask(&subject, kind, awaited).await;
             Done::Probed {
@@ -97,11 +98,12 @@ impl Worker {
         }));
     }
 
-    fn subject(&self, container: &Container) -> Option<Subject> {
+    fn subject(&self, pod: &Arc<Pod>, container: &str) -> Option<Subject> {
         let net = self.sandbox.as_ref()?.net.clone();
         Some(Subject {
-            running: self.entry.running.lock().get(&container.name).cloned(),
-            container: container.clone(),
+            running: self.entry.running.lock().get(container).cloned(),
+            pod: pod.clone(),
+            name: container.to_owned(),
             way: Way {
                 fabric: self.node.fabric.clone(),
                 address: *net.addresses().first()?,
@@ -155,15 +157,15 @@ impl Worker {
     }
 
     /// Calls a hook of a container that runs.
-    pub(super) fn call_hook(&mut self, container: &Container, hook: Hook) {
+    pub(super) fn call_hook(&mut self, container: &str, hook: Hook) {
         let id = self.state(|state| {
-            let of = state.container(&container.name);
+            let of = state.container(container);
             of.run_id().unwrap_or_default().to_owned()
         });
-        let Some(subject) = self.subject(container) else {
+        let Some(subject) = self.subject(&self.entry.pod(), container) else {
             return;
         };
-        let container = container.name.clone();
+        let container = container.to_owned();
         self.operations.push(Box::pin(async move {
             let result = lifecycle::call(&subject, hook).await;
             Done::Hooked {

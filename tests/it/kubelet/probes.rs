@@ -17,7 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
 use wkube::net::Listener;
+use wkube::stdx::BoxStream;
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -52,6 +54,17 @@ impl Server {
         port: u16,
         answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
     ) -> Self {
+        Self::with(cluster, pod, port, None, answer).await
+    }
+
+    /// The same with TLS, if `tls` says how.
+    async fn with(
+        cluster: &Cluster,
+        pod: &Value,
+        port: u16,
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Asked) -> Response<Body> + Send + Sync + 'static,
+    ) -> Self {
         let uid = pod["metadata"]["uid"].as_str().unwrap();
         let net = loop {
             if let Some(net) = cluster.fabric.pod(uid) {
@@ -82,9 +95,16 @@ impl Server {
                 });
                 let executor = TokioExecutor::new();
                 let builder = hyper_util::server::conn::auto::Builder::new(executor);
+                let tls = tls.clone();
                 tokio::spawn(async move {
-                    let io = TokioIo::new(conn);
-                    let _ = builder.serve_connection(io, service).await;
+                    let io: BoxStream = match tls {
+                        None => Box::new(conn),
+                        Some(tls) => match tls.accept(conn).await {
+                            Ok(stream) => Box::new(stream),
+                            Err(_) => return,
+                        },
+                    };
+                    let _ = builder.serve_connection(TokioIo::new(io), service).await;
                 });
             }
         });
@@ -442,4 +462,51 @@ async fn a_pod_that_ends_is_unready_before_it_is_deaf_and_is_asked_no_more() {
         !events.iter().any(|event| event.contains("Unhealthy")),
         "{events:#?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_of_https_are_not_asked_for_their_authority() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    let own = rcgen::generate_simple_self_signed(["nobody.example".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = own.signing_key.serialize_der().try_into().unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let tls = TlsAcceptor::from(Arc::new(config));
+    let action = json!({"scheme": "HTTPS", "port": 443});
+    let probe = json!({"periodSeconds": 1, "httpGet": action});
+    let secret = cluster
+        .pod("secret", &[], spec(json!({"readinessProbe": probe})))
+        .await;
+    let _server = Server::with(&cluster, &secret, 443, Some(tls), |_| ok()).await;
+    cluster.until("secret", is_ready).await;
+    // One that has no TLS fails a probe, and is asked again without it by a hook.
+    let plain = json!({"readinessProbe": probe, "lifecycle": {"preStop": {"httpGet": action}}});
+    let plain = cluster.pod("plain", &[], spec(plain)).await;
+    let server = Server::start(&cluster, &plain, 443, |_| ok()).await;
+    cluster.clock.sleep(Duration::from_secs(3)).await;
+    let pod = cluster.get("plain").await.unwrap();
+    assert!(!is_ready(&pod));
+    let ip = pod["status"]["podIP"].as_str().unwrap();
+    assert_eq!(server.requests().len(), 0);
+    cluster.delete("plain", Value::Null).await;
+    cluster.until_gone("plain").await;
+    assert_eq!(server.requests().len(), 1);
+    let events = cluster.events("plain").await;
+    let unhealthy = format!(
+        "Warning Unhealthy: Readiness probe failed: Get \"https://{ip}:443/\": http: server gave \
+         HTTP response to HTTPS client"
+    );
+    let fallback = format!(
+        "Warning LifecycleHTTPFallback: request to HTTPS lifecycle hook {ip}:443 got HTTP response, \
+         retry with HTTP succeeded"
+    );
+    for wanted in [unhealthy, fallback] {
+        assert!(events.contains(&wanted), "{events:#?}");
+    }
 }

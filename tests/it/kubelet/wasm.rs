@@ -83,3 +83,34 @@ async fn an_image_that_no_registry_can_give_says_why() {
     assert!(phase_is("Pending")(&pod));
     node.stop().await;
 }
+
+#[tokio::test]
+async fn probes_ask_real_guests_and_a_backend_that_goes_makes_its_front_unready() {
+    let cluster = cluster().await;
+    let node = cluster.node(None).await;
+    let back = json!({"containers": [{"name": "echo", "image": "gihyodocker/echo:latest",
+        "startupProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "livenessProbe": {"httpGet": {"port": 8080, "path": "/"}, "periodSeconds": 1},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}]});
+    cluster.pod("back", &[], back).await;
+    let pod = cluster.until("back", is_ready).await;
+    let ip = pod["status"]["podIP"].as_str().unwrap().to_owned();
+    let front = json!({"containers": [{"name": "nginx", "image": "gihyodocker/nginx:latest",
+        "env": [{"name": "BACKEND_HOST", "value": format!("{ip}:8080")}],
+        "readinessProbe": {"httpGet": {"port": 80, "path": "/"}, "periodSeconds": 1,
+            "failureThreshold": 1}}]});
+    cluster.pod("front", &[], front).await;
+    cluster.until("front", is_ready).await;
+    cluster.delete("back", Value::Null).await;
+    cluster.until_gone("back").await;
+    let pod = cluster.until("front", |pod| !is_ready(pod)).await;
+    assert_eq!(status(&pod)["restartCount"], 0);
+    let events = cluster.events("front").await;
+    let wanted =
+        "Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 502";
+    assert!(events.contains(&wanted.to_owned()), "{events:#?}");
+    let events = cluster.events("back").await;
+    let unhealthy = events.iter().any(|event| event.contains("Unhealthy"));
+    assert!(!unhealthy, "{events:#?}");
+    node.stop().await;
+}

@@ -12,6 +12,7 @@ mod lab;
 mod machine;
 mod net;
 mod pod;
+mod probes;
 mod report;
 mod scale;
 mod server;
@@ -39,6 +40,7 @@ const BENCHES: &[Bench] = &[
     start::BENCH,
     pod::BENCH,
     scale::BENCH,
+    probes::BENCH,
     http::BENCH,
     net::BENCH,
     api::BENCH,
