@@ -71,13 +71,37 @@ pub(super) fn init_restarts(pod: &Pod, container: &Container, code: i32) -> bool
     restarts_by(container, policy, code)
 }
 
+/// The action of a rule that restarts the whole pod in its place.
+const RESTART_ALL: &str = "RestartAllContainers";
+
+/// Whether the end of `container` with `code` restarts all containers of its pod.
+/// Kubernetes: ShouldAllContainersRestart.
+pub(super) fn restarts_all(container: &Container, code: i32) -> bool {
+    rule_for(container, code) == Some(RESTART_ALL)
+}
+
+/// Whether an end of some container may restart all. Kubernetes: AllContainersCouldRestart.
+pub(super) fn could_restart_all(pod: &Pod) -> bool {
+    all_containers(pod)
+        .flat_map(|container| container.restart_policy_rules.iter().flatten())
+        .any(|rule| rule.action == RESTART_ALL)
+}
+
+/// The action of the first rule that an end with `code` meets.
+fn rule_for(container: &Container, code: i32) -> Option<&str> {
+    let mut rules = container.restart_policy_rules.iter().flatten();
+    let met = rules.find(|rule| {
+        rule.exit_codes.as_ref().is_some_and(|on| {
+            let listed = on.values.iter().flatten().any(|value| *value == code);
+            listed == (on.operator == "In")
+        })
+    });
+    met.map(|rule| rule.action.as_str())
+}
+
 fn restarts_by(container: &Container, pod_policy: &str, code: i32) -> bool {
-    for rule in container.restart_policy_rules.iter().flatten() {
-        let Some(on) = &rule.exit_codes else { continue };
-        let listed = on.values.iter().flatten().any(|value| *value == code);
-        if listed == (on.operator == "In") && rule.action == "Restart" {
-            return true;
-        }
+    if let Some("Restart" | RESTART_ALL) = rule_for(container, code) {
+        return true;
     }
     match container.restart_policy.as_deref().unwrap_or(pod_policy) {
         "Always" => true,

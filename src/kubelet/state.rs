@@ -452,6 +452,9 @@ pub(super) struct PodState {
     /// Its network was let go: its addresses may be another's.
     #[serde(default)]
     pub(super) released: bool,
+    /// A container has ended in a way that restarts all: the others are stopped, then all begin anew.
+    #[serde(skip)]
+    pub(super) restarting_all: bool,
     /// The shared part.
     #[serde(skip)]
     pub(super) sandbox: Sandbox,
@@ -480,6 +483,7 @@ impl PodState {
             verdict: None,
             lost: false,
             released: false,
+            restarting_all: false,
             sandbox: Sandbox::None,
             unready_told: false,
             removed: false,
@@ -588,6 +592,9 @@ impl PodState {
         if pod.metadata.deletion_timestamp.is_some() || self.removed {
             self.stopping_since.get_or_insert(now);
         }
+        if self.restarts_all(pod).next().is_some() {
+            self.restarting_all = true;
+        }
         if !self.initialized && self.sandbox == Sandbox::Ready {
             self.initialized = pod_spec::init_containers(pod).iter().all(|container| {
                 let state = self.container(&container.name);
@@ -597,6 +604,33 @@ impl PodState {
                     state.exit().is_some_and(|exit| exit.code == 0)
                 }
             });
+        }
+    }
+
+    /// The containers whose end restarts all.
+    pub(super) fn restarts_all(&self, pod: &Pod) -> impl Iterator<Item = &ContainerState> {
+        pod_spec::all_containers(pod).filter_map(|container| {
+            let state = self.containers.get(&container.name)?;
+            let code = state.exit()?.code;
+            pod_spec::restarts_all(container, code).then_some(state)
+        })
+    }
+
+    /// All containers begin anew, init containers first; each counts it as a restart.
+    pub(super) fn begin_anew(&mut self, pod: &Pod, now: Timestamp) {
+        self.restarting_all = false;
+        self.initialized = false;
+        for container in pod_spec::all_containers(pod) {
+            let Some(state) = self.containers.get_mut(&container.name) else {
+                continue;
+            };
+            if let Phase::Exited(exit) = std::mem::take(&mut state.phase) {
+                if pod_spec::restarts_all(container, exit.code) {
+                    state.crash.next(exit.finished_at, now);
+                }
+                state.last_exit = Some(exit);
+                state.restarts += 1;
+            }
         }
     }
 
@@ -624,6 +658,7 @@ impl PodState {
         self.sandbox = Sandbox::None;
         self.unready_told = false;
         self.end_told = false;
+        self.restarting_all = false;
         self.removed = removed;
         for state in self.containers.values_mut() {
             state.pull = ImageState::Unknown;

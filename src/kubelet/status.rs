@@ -383,6 +383,14 @@ fn conditions(
     }
     list.add("ContainersReady", ready, reason, message);
     list.add("PodScheduled", true, None, None);
+    if pod_spec::could_restart_all(pod) {
+        // Kubernetes: GenerateAllContainersRestartingCondition.
+        let restarting = completed.is_none() && state.restarting_all;
+        let message = restarting.then(|| "container exited with restart policy rule".to_owned());
+        let reason = restarting.then_some("RestartAllContainersStarted");
+        let kind = "AllContainersRestarting";
+        list.add(kind, restarting, completed.or(reason), message);
+    }
     list.list
 }
 

@@ -69,10 +69,6 @@ pub(super) const CONTAINER_FIELDS: &[ContainerField] = &[
         let path = c.termination_message_path.as_deref().unwrap_or_default();
         !matches!(path, "" | "/dev/termination-log")
     }),
-    ("restartPolicyRules", |c| {
-        let mut rules = c.restart_policy_rules.iter().flatten();
-        rules.any(|rule| rule.action == "RestartAllContainers")
-    }),
     ("env.valueFrom.fileKeyRef", |c| {
         let from = c.env.iter().flatten().filter_map(|v| v.value_from.as_ref());
         from.into_iter().any(|from| from.file_key_ref.is_some())

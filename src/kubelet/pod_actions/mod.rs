@@ -57,6 +57,8 @@ pub(super) enum Action {
         /// The container.
         container: String,
     },
+    /// All containers have ended, and begin anew.
+    BeginAnew,
     /// The node ends the pod for a reason of its own.
     End(Verdict),
     /// Nothing of the pod will run again: let its network and address go.
@@ -76,6 +78,8 @@ pub(super) enum Action {
 pub(super) enum Why {
     /// Its pod ends.
     End,
+    /// Another container has ended in a way that restarts all; no hook is called.
+    RestartAll,
     /// Another image was asked for.
     DefinitionChanged,
     /// A probe has failed.
@@ -93,7 +97,7 @@ impl Why {
     /// The words of the Event. Kubernetes: `computePodActions`, `killContainer`.
     pub(super) fn message(self, container: &str) -> String {
         match self {
-            Self::End => format!("Stopping container {container}"),
+            Self::End | Self::RestartAll => format!("Stopping container {container}"),
             Self::DefinitionChanged => {
                 format!("Container {container} definition changed, will be restarted")
             }
@@ -174,6 +178,7 @@ impl Plan<'_> {
             }
             Sandbox::Failed { retry_at } => self.wake_at(*retry_at),
             Sandbox::Preparing | Sandbox::Released => {}
+            Sandbox::Ready if self.state.restarting_all => self.restart_all(),
             Sandbox::Ready => self.run(),
         }
     }
@@ -201,6 +206,24 @@ impl Plan<'_> {
             disruption: String::new(),
         }));
         true
+    }
+
+    /// Stops what still runs, waits as long as who has caused it has to, and begins anew.
+    /// Kubernetes: RestartAllContainersOnContainerExits.
+    fn restart_all(&mut self) {
+        let pod = self.pod;
+        if self.state.any_live() {
+            let until = self.grace(pod_spec::grace_seconds(pod));
+            for container in pod_spec::all_containers(pod) {
+                self.stop_container(container, (until, Why::RestartAll), true);
+            }
+            return;
+        }
+        let causes = self.state.restarts_all(pod);
+        match causes.filter_map(|cause| cause.crash_until(self.now)).max() {
+            Some(until) => self.wake_at(until),
+            None => self.actions.push(Action::BeginAnew),
+        }
     }
 
     /// Brings the pod towards running.
@@ -377,14 +400,14 @@ impl Plan<'_> {
         for container in pod_spec::init_containers(pod).iter().rev() {
             if pod_spec::is_sidecar(container) {
                 let live = self.state.container(&container.name).is_live();
-                self.stop_container(container, until, turn);
+                self.stop_container(container, (until, Why::End), turn);
                 turn &= !live;
             } else {
-                self.stop_container(container, until, true);
+                self.stop_container(container, (until, Why::End), true);
             }
         }
         for container in pod_spec::containers(pod) {
-            self.stop_container(container, until, true);
+            self.stop_container(container, (until, Why::End), true);
         }
     }
 
@@ -396,7 +419,12 @@ impl Plan<'_> {
             .any(|container| self.state.container(&container.name).is_live())
     }
 
-    fn stop_container(&mut self, container: &Container, until: Timestamp, turn: bool) {
+    fn stop_container(
+        &mut self,
+        container: &Container,
+        (until, why): (Timestamp, Why),
+        turn: bool,
+    ) {
         let state = self.state.container(&container.name);
         if !state.is_live() {
             return;
@@ -408,7 +436,7 @@ impl Plan<'_> {
             self.actions.push(Action::StopContainer {
                 container: name,
                 until,
-                why: Why::End,
+                why,
             });
         } else {
             self.go_on_stopping(container, state, turn);

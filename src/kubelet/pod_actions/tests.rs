@@ -149,6 +149,10 @@ impl Pretend {
                 self.ends.retain(|(_, name, _)| name != &container);
                 self.ends.push((self.now, container, 137));
             }
+            Action::BeginAnew => {
+                self.say("anew");
+                self.state.begin_anew(&self.pod, self.now);
+            }
             Action::End(verdict) => {
                 self.say(format!("end: {}", verdict.reason));
                 self.state.verdict = Some(verdict);
@@ -608,4 +612,48 @@ fn the_next_container_waits_until_the_helper_before_it_has_started() {
     pod.until(20);
     let wanted = "0s start h#0, 5s start i#0, 7s exit i 0, 7s start a#0";
     assert_eq!(pod.log.join(", "), wanted);
+}
+
+#[test]
+fn an_end_that_restarts_all_begins_the_pod_anew_and_waits_when_it_happens_again() {
+    let rule = json!({"action": "RestartAllContainers",
+        "exitCodes": {"operator": "In", "values": [42]}});
+    let spec = json!({"restartPolicy": "Never",
+        "initContainers": [{"name": "i", "image": "image"}],
+        "containers": [{"name": "a", "image": "image"},
+            {"name": "b", "image": "image", "restartPolicy": "Never",
+             "restartPolicyRules": [rule]}]});
+    let mut pod = Pretend::new(spec.clone())
+        .runs("i", &[(1, 0)])
+        .runs("b", &[(5, 42), (1, 42), (3, 0)]);
+    pod.obeys.insert("a", 1);
+    pod.until(6);
+    let restarting = |pod: &Pretend| {
+        let status = status::build(&pod.pod, &pod.state, None, &[], pod.now);
+        let conditions = status.conditions.unwrap();
+        let found = conditions
+            .iter()
+            .find(|c| c.type_ == "AllContainersRestarting");
+        let found = found.unwrap();
+        (
+            found.status.clone(),
+            found.reason.clone().unwrap_or_default(),
+        )
+    };
+    let started = ("True".to_owned(), "RestartAllContainersStarted".to_owned());
+    assert_eq!(restarting(&pod), started);
+    pod.until(60);
+    let first = "0s start i#0, 1s exit i 0, 1s start a#0, 1s start b#0, 6s exit b 42, 6s stop a, \
+                 7s exit a 143, 7s anew, ";
+    // The second time it waits ten seconds.
+    let second = "7s start i#1, 8s exit i 0, 8s start a#1, 8s start b#1, 9s exit b 42, 9s stop a, \
+                  10s exit a 143, 19s anew, ";
+    let third = "19s start i#2, 20s exit i 0, 20s start a#2, 20s start b#2, 23s exit b 0";
+    assert_eq!(pod.log.join(", "), format!("{first}{second}{third}"));
+    assert_eq!(restarting(&pod), ("False".to_owned(), String::new()));
+    // Another end is what the policy says.
+    let mut pod = Pretend::new(spec).runs("i", &[(0, 0)]);
+    pod = pod.runs("a", &[(2, 0)]).runs("b", &[(1, 41)]);
+    pod.until(9);
+    assert_eq!(pod.phase(), "Failed");
 }

@@ -204,7 +204,7 @@ impl Worker {
         self.node
             .event(pod, container, EventType::Normal, "Killing", message);
         let has_hook = find(pod, container).is_some_and(|c| Hook::PreStop.of(c).is_some());
-        let hook = has_hook && until > now;
+        let hook = has_hook && until > now && why != Why::RestartAll;
         self.state(|state| {
             let of = state.container_mut(container);
             of.stop = Stop::Begun { until, hook };

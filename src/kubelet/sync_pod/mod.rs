@@ -299,6 +299,10 @@ impl Worker {
                     running.kill();
                 }
             }
+            Action::BeginAnew => {
+                self.state(|state| state.begin_anew(pod, now));
+                self.record_first(pod);
+            }
             Action::End(verdict) => self.end(pod, verdict),
             Action::ReleaseSandbox => self.release_sandbox(),
             Action::Delete => return self.delete(pod, now),
