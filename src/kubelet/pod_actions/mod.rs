@@ -388,7 +388,8 @@ impl Plan<'_> {
         let main_runs = pod_spec::containers(self.pod)
             .iter()
             .any(|container| self.state.container(&container.name).is_live());
-        if deleted && main_runs && seconds > 0 && !self.state.unready_told {
+        let wished = deleted || verdict.is_some();
+        if wished && main_runs && seconds > 0 && !self.state.unready_told {
             self.actions.push(Action::TellUnready);
             return;
         }

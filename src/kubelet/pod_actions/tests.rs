@@ -426,7 +426,7 @@ fn the_deadline_of_a_pod_fails_it() {
     spec["activeDeadlineSeconds"] = json!(7);
     let mut pod = Pretend::new(spec);
     pod.until(100);
-    let wanted = "0s start a#0, 7s end: DeadlineExceeded, 7s stop a, 37s kill a, 37s exit a 137, \
+    let wanted = "0s start a#0, 7s end: DeadlineExceeded, 7s unready, 7s stop a, 37s kill a, 37s exit a 137, \
                   37s Failed";
     assert_eq!(pod.log.join(", "), wanted);
 }

@@ -34,6 +34,7 @@ const CODES: [&str; 17] = [
 ];
 const DEADLINE_EXCEEDED: usize = 4;
 const UNIMPLEMENTED: usize = 12;
+const UNAVAILABLE: usize = 14;
 /// `HealthCheckResponse.ServingStatus` by its numbers.
 const SERVING_STATUS: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 /// Bytes before each message: whether it is compressed, and its length.
@@ -73,7 +74,7 @@ pub(super) async fn ask(way: &Way, port: u16, service: &str, timeout: Duration) 
         };
         match sender.send_request(request).await {
             Ok(answer) => checked(answer).await,
-            Err(error) => Err((14, error.to_string())),
+            Err(error) => Err((UNAVAILABLE, words_of(&error))),
         }
     };
     let driving = async {
@@ -87,7 +88,17 @@ pub(super) async fn ask(way: &Way, port: u16, service: &str, timeout: Duration) 
         checked = way.within(until, work) => checked.unwrap_or(late),
         () = driving => late,
     };
-    judged(checked, seconds)
+    match &checked {
+        // Who speaks no HTTP/2 was never connected to, as gRPC has it.
+        Err((UNAVAILABLE, words)) if words.starts_with("connection error") => no_connection(false),
+        _ => judged(checked, seconds),
+    }
+}
+
+/// What the protocol says of a failure; the client above it only says that there was one.
+fn words_of(error: &hyper::Error) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn judged(checked: Checked, seconds: u64) -> Outcome {
@@ -154,11 +165,11 @@ async fn checked(answer: Response<Incoming>) -> Checked {
             "unexpected HTTP status code received from server: {}",
             head.status
         );
-        return Err((14, message));
+        return Err((UNAVAILABLE, message));
     }
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| (14, error.to_string()))?;
+        let frame = frame.map_err(|error| (UNAVAILABLE, words_of(&error)))?;
         if let Some(trailers) = frame.trailers_ref()
             && let Some(status) = status_of(trailers)
         {

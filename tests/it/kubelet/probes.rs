@@ -394,6 +394,60 @@ async fn a_probe_by_grpc_asks_for_the_health_of_a_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_speaks_no_grpc_is_told_as_kubernetes_tells_it() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    let probe = json!({"readinessProbe": {"periodSeconds": 1, "grpc": {"port": 80}}});
+    for name in ["plain", "other"] {
+        let made = cluster.pod(name, &[], spec(probe.clone())).await;
+        let uid = made["metadata"]["uid"].as_str().unwrap();
+        let _server = if name == "other" {
+            // HTTP/2, and no such service.
+            let server = Server::start(&cluster, &made, 80, |_| {
+                let mut answer = answer(200, "");
+                let headers = answer.headers_mut();
+                headers.insert("grpc-status", "12".parse().unwrap());
+                headers.insert("grpc-message", "unknown%20service".parse().unwrap());
+                answer
+            });
+            Some(server.await)
+        } else {
+            cluster
+                .until(name, |pod| status(pod)["started"] == true)
+                .await;
+            let net = cluster.fabric.pod(uid).unwrap();
+            let listener = net.listen(SocketAddr::new(net.addresses()[0], 80), 4);
+            let listener = listener.unwrap();
+            tokio::spawn(async move {
+                while let Ok(mut conn) = listener.accept().await {
+                    let text = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+                    let _ = tokio::io::AsyncWriteExt::write_all(&mut conn, text).await;
+                }
+            });
+            None
+        };
+        cluster.clock.sleep(Duration::from_secs(5)).await;
+        let pod = cluster.get(name).await.unwrap();
+        assert!(!is_ready(&pod));
+        let ip = pod["status"]["podIP"].as_str().unwrap();
+        let wanted = if name == "other" {
+            "error: this server does not implement the grpc health protocol \
+             (grpc.health.v1.Health): unknown service"
+                .to_owned()
+        } else {
+            format!(
+                "timeout: failed to connect service \"{ip}:80\" within 1s: context deadline exceeded"
+            )
+        };
+        let wanted = format!("Warning Unhealthy: Readiness probe failed: {wanted}");
+        let events = cluster.events(name).await;
+        assert!(events.contains(&wanted), "{events:#?}");
+        let other = events.iter().any(|event| event.contains("rpc error"));
+        assert!(!other, "{events:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_by_command_is_its_exit_code() {
     let cluster = Cluster::start().await;
     let _node = cluster.node(None).await;

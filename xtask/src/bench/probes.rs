@@ -14,8 +14,8 @@ pub(super) const BENCH: Bench = Bench {
     how: "A durable `wkube serve` with 1,000 pods of wasm-echo, each with a readiness probe by HTTP and a \
           liveness probe by TCP. When all have answered, the server's processor time and the probes \
           that it counts are taken over a window, the guests' answers included; first with both \
-          every ten seconds, which is Kubernetes' default, then every second. A probe's cost is \
-          what the second window took beyond nothing, divided by its probes.",
+          every ten seconds, which is Kubernetes' default, then every second. What a probe costs is \
+          the window's processor time divided by its probes.",
     shortfall: "",
     run,
 };
