@@ -1,5 +1,6 @@
 //! Definitions of types: from nodes to JSON schemas, with what they refer to. Must not know paths.
 
+use super::enums::{self, Enumeration, Place};
 use super::{Form, custom, definition_name};
 use crate::resources::def::ResourceDef;
 use crate::resources::schema::{
@@ -37,7 +38,7 @@ impl Definitions {
     /// All definitions, with everything they refer to.
     pub(super) fn finish(mut self) -> Map<String, Value> {
         while let Some(named) = self.open.pop() {
-            let value = self.structure(named.body());
+            let value = self.structure(&named.name, named.body());
             self.made.insert(named.name.clone(), value);
         }
         self.made.into_iter().collect()
@@ -52,7 +53,7 @@ impl Definitions {
                 custom::definition(defined.written(), self.form, &every)
             }
             None => match &def.schema.get().root().shape {
-                Shape::Struct(named) => self.structure(named.body()),
+                Shape::Struct(named) => self.structure(&named.name, named.body()),
                 _ => json!({"type": "object"}),
             },
         };
@@ -125,7 +126,7 @@ impl Definitions {
         // The type may still be waiting to be made.
         if let Some(at) = self.open.iter().position(|open| open.name == name) {
             let named = self.open.swap_remove(at);
-            let value = self.structure(named.body());
+            let value = self.structure(&named.name, named.body());
             self.made.insert(named.name.clone(), value);
         }
         if let Some(value) = self.made.get_mut(name) {
@@ -154,10 +155,15 @@ impl Definitions {
         }
     }
 
-    fn structure(&mut self, body: &Struct) -> Value {
+    fn structure(&mut self, type_name: &str, body: &Struct) -> Value {
+        let enums = enums::of(type_name);
         let mut properties = Map::new();
         for (name, node) in &body.fields {
-            properties.insert(name.to_string(), self.node(node));
+            let mut value = self.node(node);
+            if let Some(enumeration) = enums.and_then(|enums| enums.get(name.as_ref())) {
+                enumerate(&mut value, *enumeration);
+            }
+            properties.insert(name.to_string(), value);
         }
         let mut value = json!({ "type": "object" });
         if !body.description.is_empty() {
@@ -182,7 +188,7 @@ impl Definitions {
                 self.need(named);
                 self.reference(&named.name, words)
             }
-            Shape::Struct(named) => self.structure(named.body()),
+            Shape::Struct(named) => self.structure(&named.name, named.body()),
             Shape::Quantity => self.scalar(QUANTITY, words),
             Shape::IntOrString => self.scalar(INT_OR_STRING, words),
             Shape::String(Text::Time) => self.scalar(&format!("{META}.Time"), words),
@@ -256,6 +262,23 @@ fn words_of_open(name: &str) -> Option<Value> {
         _ => return None,
     };
     schema.get("description").cloned()
+}
+
+/// Writes which values a field may have.
+fn enumerate(value: &mut Value, enumeration: Enumeration) {
+    let values: Value = enumeration.values().collect();
+    if enumeration.place == Place::Field {
+        let words = value.get("description").and_then(Value::as_str);
+        let words = words.unwrap_or_default().to_owned() + &enumeration.words();
+        extend(value, "description", json!(words));
+        extend(value, "enum", values);
+        return;
+    }
+    for name in ["items", "additionalProperties"] {
+        if let Some(inner) = value.get_mut(name) {
+            extend(inner, "enum", values.clone());
+        }
+    }
 }
 
 fn merge_facts(value: &mut Value, node: &Node) {

@@ -3,6 +3,7 @@
 
 mod custom;
 mod definitions;
+mod enums;
 mod paths;
 pub mod v2;
 pub mod v2_proto;

@@ -94,8 +94,9 @@ fn fields_of(body: &Struct, shown: &Value, all: &Value, seen: &mut BTreeSet<Stri
         let property = &shown["properties"][name.as_ref()];
         assert!(property.is_object(), "{name} of {}", shown["description"]);
         if !node.description.is_empty() {
-            let words = json!(node.description);
-            assert_eq!(property["description"], words, "{name}");
+            // Which values it may have may follow.
+            let words = property["description"].as_str().unwrap_or_default();
+            assert!(words.starts_with(&*node.description), "{name}: {words}");
         }
         1 + walk(node, property, all, seen)
     };
@@ -137,6 +138,64 @@ fn every_kind_and_field_is_described() {
         in_parts += assert_described(defs, &document["components"]["schemas"]);
     }
     assert_eq!(in_parts, fields);
+}
+
+#[test]
+fn fields_tell_which_values_they_may_have() {
+    let scheme = Scheme::builtin();
+    let v2 = v2::document(&scheme, "v1.36.2");
+    let policy = |schemas: &Value| {
+        let policy = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["restartPolicy"];
+        assert_eq!(policy["enum"], json!(["Always", "Never", "OnFailure"]));
+        let words = policy["description"].as_str().unwrap();
+        let list = "\n\nPossible enum values:\n - `\"Always\"`\n - `\"Never\"`\n - `\"OnFailure\"`";
+        assert!(
+            words.starts_with("Restart policy") && words.ends_with(list),
+            "{words}"
+        );
+        let claim = &schemas["io.k8s.api.core.v1.PersistentVolumeClaimSpec"]["properties"];
+        let modes = &claim["accessModes"];
+        assert_eq!(modes["items"]["enum"].as_array().unwrap().len(), 4);
+        assert!(modes.get("enum").is_none());
+        let path = &schemas["io.k8s.api.core.v1.HostPathVolumeSource"]["properties"]["type"];
+        assert_eq!(path["enum"][0], "");
+    };
+    policy(&v2["definitions"]);
+    let core = v3::documents(&scheme)
+        .into_iter()
+        .find(|(path, ..)| path == "api/v1");
+    let (_, group, version) = core.unwrap();
+    policy(&v3::document(&scheme, &group, &version, "v1.36.2")["components"]["schemas"]);
+    // Every fact is about a field that there is.
+    for (of_type, fields) in enums::all() {
+        let name = v2["definitions"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .find(|(name, _)| {
+                let short = name.strip_prefix("io.k8s.").unwrap_or(name);
+                short.strip_prefix("api.").unwrap_or(short) == *of_type
+            });
+        let Some((_, definition)) = name else {
+            panic!("{of_type} is no type");
+        };
+        for (field, enumeration) in fields {
+            let shown = &definition["properties"][field];
+            let at = match enumeration.place {
+                enums::Place::Field => shown,
+                enums::Place::Inside => {
+                    shown.get("items").unwrap_or(&shown["additionalProperties"])
+                }
+            };
+            assert_eq!(at["type"], "string", "{of_type} {field}");
+            let count = enumeration.values().count();
+            assert_eq!(
+                at["enum"].as_array().map(Vec::len),
+                Some(count),
+                "{of_type} {field}"
+            );
+        }
+    }
 }
 
 /// Fields of a protobuf message: number and content.

@@ -125,6 +125,9 @@ fn schema(schema: &Value) -> Message {
         message.message(5, &any(default));
     }
     message.texts(19, schema, "required");
+    for value in list(schema, "enum") {
+        message.message(20, &any(value));
+    }
     if let Some(items) = schema.get("additionalProperties") {
         let mut item = Message::default();
         item.message(1, &self::schema(items));
