@@ -280,7 +280,9 @@ fn object(media: &str, body: &[u8]) -> Option<Value> {
     }
     match media {
         protobuf::MEDIA_TYPE => wire::table().decode(body).ok(),
-        "application/yaml" | "text/yaml" | "application/apply-patch+yaml" => yaml::value(body).ok(),
+        "application/yaml" | "text/yaml" | "application/apply-patch+yaml" => {
+            yaml::lenient_value(body).ok().map(|(value, _)| value)
+        }
         _ => serde_json::from_slice(body).ok(),
     }
 }

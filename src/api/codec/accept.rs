@@ -39,8 +39,10 @@ pub(crate) enum Shape {
     Object,
     /// A Table of this version of meta.k8s.io.
     Table(&'static str),
-    /// Only their metadata, in this version of meta.k8s.io.
+    /// Only the metadata of one object, in this version of meta.k8s.io.
     Partial(&'static str),
+    /// Only the metadata of a list's objects.
+    Partials(&'static str),
 }
 
 /// What was agreed on.
@@ -108,9 +110,8 @@ impl Clause<'_> {
         match self.parameter("as") {
             "" => Some(Shape::Object),
             "Table" if meta => Some(Shape::Table(version)),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" if meta => {
-                Some(Shape::Partial(version))
-            }
+            "PartialObjectMetadata" if meta => Some(Shape::Partial(version)),
+            "PartialObjectMetadataList" if meta => Some(Shape::Partials(version)),
             _ => None,
         }
     }
@@ -196,7 +197,7 @@ fn accept_of(context: &Context, tabled: bool) -> Result<Accepted, ApiError> {
             let written = format != Format::Protobuf
                 || match shape {
                     Shape::Object => has_protobuf(context),
-                    Shape::Partial(_) => true,
+                    Shape::Partial(_) | Shape::Partials(_) => true,
                     Shape::Table(_) => false,
                 };
             let shown = tabled || !matches!(shape, Shape::Table(_));

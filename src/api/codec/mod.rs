@@ -41,7 +41,7 @@ pub(crate) fn decode(context: &Context, body: &[u8]) -> Result<Strict, ApiError>
             value: wire::table()
                 .decode(body)
                 .map_err(|error| ApiError::bad_request(error.to_string()))?,
-            duplicates: Vec::new(),
+            ..Strict::default()
         }),
         _ => Err(ApiError::new(
             Reason::UnsupportedMediaType,
@@ -62,10 +62,12 @@ pub(crate) fn decode_yaml(body: &[u8]) -> Result<Strict, ApiError> {
     {
         return Ok(strict);
     }
-    let value = yaml::value(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let (value, lines) =
+        yaml::lenient_value(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
     Ok(Strict {
         value,
-        duplicates: Vec::new(),
+        lines,
+        ..Strict::default()
     })
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Strict {
     pub(crate) value: Value,
     /// Paths of names that stood twice in one object; the last one counted.
     pub(crate) duplicates: Vec<String>,
+    /// What was said of them in YAML, with their lines.
+    pub(crate) lines: Vec<String>,
 }
 
 /// Reads one JSON document; anything after it is an error.
@@ -32,6 +34,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Strict, serde_json::Error> {
     Ok(Strict {
         value,
         duplicates: duplicates.into_inner(),
+        lines: Vec::new(),
     })
 }
 

@@ -75,5 +75,6 @@ pub(crate) fn answer_object(
         include: IncludeObject::of(context, accepted.shape)?,
         now: server.clock.now(),
     };
+    shaper.check(false)?;
     respond::value(accepted, status, &shaper.one(object))
 }

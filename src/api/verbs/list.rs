@@ -51,6 +51,7 @@ pub(crate) fn list(
         include: IncludeObject::of(context, accepted.shape)?,
         now: server.clock.now(),
     };
+    shaper.check(true)?;
     let mut objects = Vec::with_capacity(page.items.len());
     for (_, cached) in &page.items {
         objects.push(served(&target.def, cached)?);
@@ -117,15 +118,20 @@ fn state(
         return Ok((objects, from.revision, after));
     }
     let asked = options.resource_version.unwrap_or(0);
-    if asked > now.revision {
-        return Err(too_large(asked, now.revision));
-    }
     let exact = match options.version_match {
         Some(VersionMatch::Exact) => true,
         // A first page at a revision is that revision's, by old habit.
         None => options.limit > 0 && asked > 0,
         Some(VersionMatch::NotOlderThan) => false,
     };
+    if asked > now.revision {
+        let mut error = too_large(asked, now.revision);
+        // Kubernetes: its store, which is asked for an exact revision, names no time to wait.
+        if let (true, Some(details)) = (exact, error.details.as_object_mut()) {
+            details.remove("retryAfterSeconds");
+        }
+        return Err(error);
+    }
     if !exact {
         return Ok((now.objects, now.revision, None));
     }

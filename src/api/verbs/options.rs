@@ -80,16 +80,14 @@ pub(crate) fn patch(context: &Context, apply: bool) -> Result<WriteOptions, ApiE
     WriteOptions::parse_patch(Query::new(&pairs), apply)
 }
 
-/// Options of a delete: a body decides, otherwise the query does.
+/// Options of a delete: a body decides alone, without one the query does.
 pub(crate) fn delete(context: &Context, body: &[u8]) -> Result<DeleteOptions, ApiError> {
     let pairs: Vec<(String, String)> = query_pairs(&context.query).collect();
     let mut options = if body.is_empty() {
         DeleteOptions::parse_query(Query::new(&pairs))?
     } else {
         let body = crate::api::codec::decode(context, body)?.value;
-        let mut options = DeleteOptions::parse_body(&body)?;
-        options.dry_run |= DeleteOptions::parse_query(Query::new(&pairs))?.dry_run;
-        options
+        DeleteOptions::parse_body(&body)?
     };
     // Kubernetes: a negative grace period counts as one second.
     if options

@@ -26,6 +26,8 @@ pub(crate) struct Patch {
     form: Form,
     /// Names that stood twice in it.
     duplicates: Vec<String>,
+    /// What the reader of YAML says of names that stand twice.
+    lines: Vec<String>,
 }
 
 enum Form {
@@ -78,15 +80,22 @@ impl Patch {
                 (head, parsed)
             }
         };
-        let Strict { value, duplicates } =
-            strict.map_err(|error| ApiError::bad_request(format!("{head}{}", error.message)))?;
+        let Strict {
+            value,
+            duplicates,
+            lines,
+        } = strict.map_err(|error| ApiError::bad_request(format!("{head}{}", error.message)))?;
         let form = match content_type {
             JSON_PATCH => Form::Json(value),
             MERGE_PATCH => Form::Merge(value),
             APPLY_PATCH => Form::Apply(value),
             _ => Form::Strategic(value),
         };
-        Ok(Self { form, duplicates })
+        Ok(Self {
+            form,
+            duplicates,
+            lines,
+        })
     }
 
     /// What is to be applied, if this is an apply.
@@ -102,6 +111,7 @@ impl Patch {
         Strict {
             value,
             duplicates: self.duplicates.clone(),
+            lines: self.lines.clone(),
         }
     }
 
@@ -124,7 +134,7 @@ impl Patch {
         };
         let strict = Strict {
             value,
-            duplicates: Vec::new(),
+            ..Strict::default()
         };
         let (object, unknown) = read(def, strict).map_err(|error| {
             let head = format!("cannot be handled as a {}: ", def.kind);

@@ -4,8 +4,8 @@
 
 use crate::api::codec::Shape;
 use crate::api::context::Context;
-use crate::meta::{ApiError, Object};
-use crate::resources::ResourceDef;
+use crate::meta::{ApiError, Object, Reason};
+use crate::resources::{ResourceDef, stored_group};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -46,11 +46,43 @@ pub(crate) struct Shaper<'a> {
 }
 
 impl Shaper<'_> {
+    /// 406 where a list is to be shown as one object, or one object as a list.
+    pub(crate) fn check(&self, list: bool) -> Result<(), ApiError> {
+        let text = match (self.shape, list) {
+            (Shape::Partial(_), true) => format!(
+                "you requested PartialObjectMetadata, but the requested object is a list ({})",
+                self.go_type("List")
+            ),
+            (Shape::Partials(_), false) => format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list \
+                 ({})",
+                self.go_type("")
+            ),
+            _ => return Ok(()),
+        };
+        Err(ApiError::new(Reason::NotAcceptable, text))
+    }
+
+    /// The type that Kubernetes has for the objects, as Go prints it.
+    fn go_type(&self, suffix: &str) -> String {
+        if !self.def.schema.is_typed() {
+            return format!("*unstructured.Unstructured{suffix}");
+        }
+        let group =
+            stored_group(&self.def.api_version(), &self.def.kind).unwrap_or(&self.def.group);
+        // Events are of the core group whatever they are asked for as.
+        let package = match group.split('.').next() {
+            None | Some("" | "events") => "core",
+            Some(first) => first,
+        };
+        format!("*{package}.{}{suffix}", self.def.kind)
+    }
+
     /// One object.
     pub(crate) fn one(&self, object: Object) -> Value {
         match self.shape {
             Shape::Object => object.into_value(),
-            Shape::Partial(version) => partial(object, version),
+            Shape::Partial(version) | Shape::Partials(version) => partial(object, version),
             Shape::Table(version) => {
                 let metadata = list_metadata(object.resource_version());
                 self.table(version, vec![object], metadata, true)
@@ -77,7 +109,7 @@ impl Shaper<'_> {
                     "items": items.collect::<Vec<Value>>(),
                 })
             }
-            Shape::Partial(version) => {
+            Shape::Partial(version) | Shape::Partials(version) => {
                 let items = objects.into_iter().map(|object| partial(object, version));
                 json!({
                     "kind": "PartialObjectMetadataList",

@@ -75,9 +75,22 @@ pub(crate) fn decode(
     Ok(object)
 }
 
+/// Whether an objection is one of the reader of YAML.
+fn is_of_yaml(objection: &str) -> bool {
+    objection.starts_with("line ") && objection.ends_with(" already set in map")
+}
+
 /// What a strict reader objects to, in one sentence.
 pub(crate) fn strict_words(objections: &[String]) -> String {
-    format!("strict decoding error: {}", objections.join(", "))
+    // Those of YAML are one error of its reader, however many they are.
+    let count = objections
+        .iter()
+        .take_while(|text| is_of_yaml(text))
+        .count();
+    let (lines, others) = objections.split_at(count);
+    let yaml = (count > 0).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")));
+    let words: Vec<&str> = yaml.iter().chain(others).map(String::as_str).collect();
+    format!("strict decoding error: {}", words.join(", "))
 }
 
 /// An object of the kind, and what a strict reader objects to.
@@ -85,6 +98,7 @@ pub(crate) fn read(def: &ResourceDef, strict: Strict) -> Result<(Object, Vec<Str
     let Strict {
         mut value,
         duplicates,
+        lines,
     } = strict;
     check_kind(def, &mut value)?;
     let decoded = def.decode(value)?;
@@ -95,7 +109,7 @@ pub(crate) fn read(def: &ResourceDef, strict: Strict) -> Result<(Object, Vec<Str
         .unknown_fields
         .iter()
         .map(|path| format!("unknown field {path:?}"));
-    let objections = unknown.chain(duplicate).collect();
+    let objections = lines.into_iter().chain(unknown).chain(duplicate).collect();
     Ok((decoded.object, objections))
 }
 

@@ -14,10 +14,17 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
+/// Keys that stood twice in a map.
+pub(super) type Doubles = Vec<Problem>;
+
+/// Doubles that are told; a client mends the first ones anyway.
+const DOUBLES_MAX: usize = 100;
+
 type Found<T> = Result<T, Problem>;
 
-/// The value of the only document in `text`; null if there is none.
-pub(super) fn value(text: &str) -> Found<Value> {
+/// The value of the only document in `text`; null if there is none. Keys that stand twice go to
+/// `doubles`, with their lines, and the last one counts; without it they are an error.
+pub(super) fn value(text: &str, doubles: Option<&mut Doubles>) -> Found<Value> {
     let options = granit_parser::options! {
         emit_comments: false,
         emit_unresolved_aliases: true,
@@ -28,6 +35,7 @@ pub(super) fn value(text: &str) -> Found<Value> {
         anchors: HashMap::new(),
         nodes: 0,
         aliased_bytes: 0,
+        doubles,
     };
     let mut value = Value::Null;
     let mut documents = 0;
@@ -51,12 +59,13 @@ pub(super) fn value(text: &str) -> Found<Value> {
     }
 }
 
-struct Builder<'t> {
+struct Builder<'t, 'd> {
     events: Parser<'t, StrInput<'t>>,
     /// Finished anchors; `None` while the node is being built.
     anchors: HashMap<usize, Option<Anchored>>,
     nodes: usize,
     aliased_bytes: usize,
+    doubles: Option<&'d mut Doubles>,
 }
 
 #[derive(Clone)]
@@ -82,7 +91,7 @@ fn at(span: &Span, message: impl Into<String>) -> Problem {
     }
 }
 
-impl<'t> Builder<'t> {
+impl<'t> Builder<'t, '_> {
     fn next(&mut self) -> Found<(Event<'t>, Span)> {
         match self.events.next_event() {
             Some(Ok(next)) => Ok(next),
@@ -161,7 +170,12 @@ impl<'t> Builder<'t> {
                 .into_key(&value)
                 .map_err(|words| at(&key_span, words))?;
             if !given.insert(key.clone()) {
-                return Err(at(&key_span, format!("key {key:?} already set in map")));
+                let problem = at(&key_span, format!("key {key:?} already set in map"));
+                match &mut self.doubles {
+                    None => return Err(problem),
+                    Some(doubles) if doubles.len() < DOUBLES_MAX => doubles.push(problem),
+                    Some(_) => {}
+                }
             }
             map.insert(key, value);
         }

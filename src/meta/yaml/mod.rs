@@ -3,8 +3,8 @@
 //! document and the line. Must not know files or kinds: callers add the file's name.
 //! Kubernetes: sigs.k8s.io/yaml over go-yaml v2; apimachinery `util/yaml` splits documents.
 //!
-//! One difference is wanted: a key that stands twice in a map is an error here, as it is for a
-//! server that validates strictly.
+//! A key that stands twice in a map is an error, as it is for a server that validates strictly;
+//! `lenient_value` tells it beside the value.
 
 mod build;
 mod lines;
@@ -66,6 +66,13 @@ impl fmt::Display for YamlError {
 /// Reads all documents of a text; each is right or wrong by itself. Empty ones are left out.
 /// A text that cannot be split is one wrong document.
 pub fn documents(bytes: &[u8]) -> Vec<Result<Document, YamlError>> {
+    read(bytes, None)
+}
+
+fn read(
+    bytes: &[u8],
+    mut doubles: Option<&mut build::Doubles>,
+) -> Vec<Result<Document, YamlError>> {
     let text = match decode(bytes) {
         Ok(text) => text,
         Err(error) => return vec![Err(error)],
@@ -82,7 +89,7 @@ pub fn documents(bytes: &[u8]) -> Vec<Result<Document, YamlError>> {
                 line: Some(chunk.line),
                 message: format!("invalid Yaml document separator: {rest}"),
             }),
-            None => build::value(chunk.text).map_err(|problem| YamlError {
+            None => build::value(chunk.text, doubles.as_deref_mut()).map_err(|problem| YamlError {
                 document,
                 line: problem.line.map(|l| l + chunk.line - 1),
                 message: problem.message,
@@ -103,7 +110,23 @@ pub fn documents(bytes: &[u8]) -> Vec<Result<Document, YamlError>> {
 
 /// Reads a text of one document; null if it is empty. Further documents are an error.
 pub fn value(bytes: &[u8]) -> Result<Value, YamlError> {
-    let mut documents = documents(bytes).into_iter();
+    only(documents(bytes))
+}
+
+/// Likewise, where of keys that stand twice in a map the last one counts. What a strict reader says
+/// of each of them is told beside the value: `line 4: key "a" already set in map`.
+pub fn lenient_value(bytes: &[u8]) -> Result<(Value, Vec<String>), YamlError> {
+    let mut doubles = Vec::new();
+    let value = only(read(bytes, Some(&mut doubles)))?;
+    let words = |double: build::Problem| match double.line {
+        Some(line) => format!("line {line}: {}", double.message),
+        None => double.message,
+    };
+    Ok((value, doubles.into_iter().map(words).collect()))
+}
+
+fn only(documents: Vec<Result<Document, YamlError>>) -> Result<Value, YamlError> {
+    let mut documents = documents.into_iter();
     let first = documents.next().transpose()?.map(|d| d.value);
     match documents.next() {
         None => Ok(first.unwrap_or(Value::Null)),

@@ -93,6 +93,89 @@ async fn bodies_may_be_yaml() {
 }
 
 #[tokio::test]
+async fn keys_that_stand_twice_in_yaml_are_told_by_line() {
+    let cluster = Cluster::start().await;
+    let yaml = |name: &str| {
+        format!("metadata: {{name: {name}}}\ndata:\n  a: \"1\"\n  a: \"yes\"\n  a: \"2\"\nx: 1\n")
+    };
+    let headers = [("content-type", "application/yaml")];
+    let post = async |name: &str, how: &str| {
+        let uri = format!("{MAPS}?fieldValidation={how}");
+        cluster.call(Method::POST, &uri, &headers, yaml(name)).await
+    };
+    let ignored = post("one", "Ignore").await;
+    assert_eq!(ignored.warnings(), Vec::<String>::new());
+    assert_eq!(ignored.expect(201)["data"], json!({"a": "2"}));
+    let warned = post("two", "Warn").await;
+    let warnings = warned.warnings();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(
+        warnings[0].contains("line 4: key \\\"a\\\" already set in map"),
+        "{warnings:?}"
+    );
+    warned.expect(201);
+    let strict = post("three", "Strict").await.message(400);
+    let wanted = "strict decoding error: yaml: unmarshal errors:\n  line 4: key \"a\" already set in \
+                  map\n  line 5: key \"a\" already set in map, unknown field \"x\"";
+    assert!(strict.ends_with(wanted), "{strict}");
+}
+
+#[tokio::test]
+async fn text_that_looks_like_something_else_survives_yaml() {
+    let cluster = Cluster::start().await;
+    let data = json!({"a": "yes", "b": "0644", "y": "1e3", "n": "null", "t": "2024-01-01"});
+    let body = json!({ "metadata": { "name": "one" }, "data": data });
+    cluster.post(MAPS, &body).await.expect(201);
+    let uri = format!("{MAPS}/one");
+    let read = cluster.get_as(&uri, "application/yaml").await;
+    let text = String::from_utf8(read.bytes.to_vec()).unwrap();
+    assert!(text.contains("  a: \"yes\"\n"), "{text}");
+    let headers = [("content-type", "application/yaml")];
+    let written = cluster.call(Method::PUT, &uri, &headers, text).await;
+    assert_eq!(written.expect(200)["data"], data);
+}
+
+#[tokio::test]
+async fn metadata_alone_is_of_a_list_or_of_an_object() {
+    let cluster = Cluster::start().await;
+    let of = |kind: &str| format!("application/json;as={kind};g=meta.k8s.io;v=v1");
+    let list = cluster.get_as(MAPS, &of("PartialObjectMetadata")).await;
+    assert_eq!(
+        list.message(406),
+        "you requested PartialObjectMetadata, but the requested object is a list \
+         (*core.ConfigMapList)"
+    );
+    let uri = "/api/v1/namespaces/default";
+    let one = cluster.get_as(uri, &of("PartialObjectMetadataList")).await;
+    assert_eq!(
+        one.message(406),
+        "you requested PartialObjectMetadataList, but the requested object is not a list \
+         (*core.Namespace)"
+    );
+}
+
+#[tokio::test]
+async fn the_body_of_a_delete_decides_alone() {
+    let cluster = Cluster::start().await;
+    let uri = format!("{MAPS}/one");
+    let headers = [("content-type", "application/json")];
+    let body =
+        |dry_run: Value| json!({"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": dry_run});
+    let delete = async |uri: &str, body: Value| {
+        let body = body.to_string();
+        cluster
+            .call(Method::DELETE, uri, &headers, body)
+            .await
+            .expect(200)
+    };
+    cluster.config_map("one", "x").await;
+    delete(&uri, body(json!(["All"]))).await;
+    cluster.get(&uri).await.expect(200);
+    delete(&format!("{uri}?dryRun=All"), body(json!([]))).await;
+    cluster.get(&uri).await.expect(404);
+}
+
+#[tokio::test]
 async fn bodies_must_be_of_the_kind_and_place_that_the_path_says() {
     let cluster = Cluster::start().await;
     let cases = [
