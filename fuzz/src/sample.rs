@@ -73,7 +73,11 @@ pub(crate) fn object(u: &mut Unstructured<'_>, def: &ResourceDef, manner: Manner
     };
     object.insert("apiVersion".to_owned(), json!(def.api_version()));
     object.insert("kind".to_owned(), json!(def.kind));
+    // Whatever is stored has a name.
     let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+    if !metadata.is_object() {
+        *metadata = json!({});
+    }
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.retain(|name, _| {
             matches!(

@@ -69,6 +69,12 @@ pub fn yaml(data: &[u8]) {
         assert_eq!(again.as_ref(), Ok(&document.value), "{text}");
         let _ = yaml::line_of(data, document.index, "a.b[0].c");
     }
+    // A lenient reader reads what a strict one does, and more.
+    if let Ok(strict) = yaml::value(data) {
+        assert_eq!(yaml::lenient_value(data), Ok((strict, Vec::new())));
+    } else if let Ok((_, doubles)) = yaml::lenient_value(data) {
+        assert!(!doubles.is_empty());
+    }
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = yaml::is_plain_text(text);
     }
@@ -95,7 +101,7 @@ pub fn json(data: &[u8]) {
 
 /// Whether two values differ at most in the last bit of a number with a fraction: serde_json reads
 /// quickly, not to the last bit, where its feature `float_roundtrip` is off.
-fn alike(a: &Value, b: &Value) -> bool {
+pub(crate) fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
             let (a, b) = (

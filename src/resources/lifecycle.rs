@@ -7,6 +7,7 @@ use crate::meta::{ApiError, FieldError, Object};
 use crate::resources::def::ResourceDef;
 use crate::resources::strategy::Part;
 use crate::resources::validate::metadata;
+use crate::resources::zeros;
 use serde_json::Value;
 
 /// An object that was decoded, and the paths of the fields that its kind does not have.
@@ -44,6 +45,7 @@ impl ResourceDef {
     /// Fills in defaults.
     pub fn default(&self, object: &mut Object) {
         self.strategy.default(object);
+        zeros::fill(self, object);
     }
 
     /// Takes out what a creator may not set; starts the generation.

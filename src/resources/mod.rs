@@ -35,6 +35,7 @@ pub mod template;
 mod tests;
 pub mod validate;
 pub mod wire;
+mod zeros;
 
 pub use def::{
     Cells, Column, Conversion, Convert, Deprecation, FieldValue, List, MakeRow, ResourceDef, Scope,

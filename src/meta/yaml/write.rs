@@ -19,7 +19,8 @@ pub fn text(value: &Value) -> String {
     match value {
         Value::Object(map) if !map.is_empty() => writer.map(map, 0, true),
         Value::Array(items) if !items.is_empty() => writer.list(items, 0, true),
-        other => writer.scalar(other, 0, false),
+        // Further lines of a text that is all there is stand as they would in a list.
+        other => writer.scalar(other, 2, false),
     }
     writer.out.push('\n');
     writer.out
@@ -401,6 +402,14 @@ mod tests {
                 format!("k: {wanted}\n"),
                 "{value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_text_alone_reads_back() {
+        for alone in ["\n\na\n\n", " a\nb", "a\n", "\n", "a b", "1"] {
+            let read = crate::meta::yaml::value(text(&json!(alone)).as_bytes());
+            assert_eq!(read, Ok(json!(alone)), "{alone:?}");
         }
     }
 
