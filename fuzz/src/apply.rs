@@ -6,7 +6,7 @@ use crate::resources::ResourceDef;
 use crate::sample::{self, Manner};
 use jiff::Timestamp;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Most steps of a story.
 const STEPS_MAX: usize = 6;
@@ -74,18 +74,20 @@ fn story(u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Without what is empty: a map that its manager empties is taken away with its last field, as in
+/// Without what is empty: a map or list that its manager empties goes with what was in it last, as in
 /// Kubernetes, and is there again when it is applied again.
 fn full(object: Object) -> Value {
     fn without_empty(value: Value) -> Value {
         match value {
             Value::Object(map) => {
-                let fields = map
+                let mut map: Map<String, Value> = map
                     .into_iter()
-                    .map(|(name, value)| (name, without_empty(value)));
-                let kept = |value: &Value| !matches!(value, Value::Object(map) if map.is_empty());
-                fields.filter(|(_, value)| kept(value)).collect()
+                    .map(|(name, value)| (name, without_empty(value)))
+                    .collect();
+                map.retain(|_, value| *value != json!({}) && *value != json!([]));
+                Value::Object(map)
             }
+            Value::Array(items) => items.into_iter().map(without_empty).collect(),
             other => other,
         }
     }

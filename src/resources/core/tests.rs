@@ -375,3 +375,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_port_of_the_host_network_without_a_number_gets_none() {
+    let ports = json!([{"containerPort": 0}, {"containerPort": 80}]);
+    let mut pod = Object::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"},
+        "spec": {"hostNetwork": true, "containers": [{"name": "c", "image": "i", "ports": ports}]},
+    }))
+    .unwrap();
+    let def = &super::pod::DEF;
+    def.default(&mut pod);
+    let containers = pod.get(&["spec", "containers"]).unwrap();
+    assert_eq!(
+        containers[0]["ports"],
+        json!([{"containerPort": 0, "protocol": "TCP"},
+            {"containerPort": 80, "hostPort": 80, "protocol": "TCP"}])
+    );
+    let stored = def.decode(pod.clone().into_value()).unwrap();
+    assert_eq!(stored.object, pod);
+}

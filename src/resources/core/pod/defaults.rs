@@ -76,7 +76,8 @@ fn default_container(container: &mut Map<String, Value>, host_network: bool) {
     set(container, "resources", json!({}));
     for port in objects(container, "ports") {
         set(port, "protocol", json!("TCP"));
-        if host_network && let Some(number) = port.get("containerPort").cloned() {
+        let number = port.get("containerPort").filter(|port| **port != json!(0));
+        if host_network && let Some(number) = number.cloned() {
             set_zero(port, "hostPort", number);
         }
     }
