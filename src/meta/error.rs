@@ -1,7 +1,7 @@
 //! The one error that becomes HTTP: a Kubernetes Status with its reason, code, message and causes.
 //! Kubernetes: apimachinery `api/errors` and `util/validation/field`; messages are word for word.
 
-use crate::meta::GroupResource;
+use crate::meta::{GroupResource, go_json};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -230,7 +230,10 @@ impl FieldError {
             | FieldErrorKind::InternalError => words.to_owned(),
             // Kubernetes quotes what is absent.
             _ if self.value.is_null() => format!("{words}: \"null\""),
-            _ => format!("{words}: {}", self.value),
+            _ => match &self.value {
+                Value::Number(number) => format!("{words}: {}", go_json::number(number)),
+                other => format!("{words}: {other}"),
+            },
         };
         if self.detail.is_empty() {
             shown

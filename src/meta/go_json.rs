@@ -1,8 +1,8 @@
 //! What Go's JSON decoder says of text that is no JSON, of which Go type a value is that it read, and
 //! how Go writes an exponent: clients see these words in a Status. Must not know what was to be read. Kubernetes: sigs.k8s.io/json, whose scanner is Go's `encoding/json`.
 
-use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::{Number, Value};
 
 /// The Go type of a value of no declared type, as `%T` prints it.
 pub fn type_of(value: &Value) -> &'static str {
@@ -51,6 +51,18 @@ pub fn exponent(float: f64, digits: usize) -> String {
         Some(small) => format!("{number}e-{small:0>digits$}"),
         None => format!("{number}e+{exponent:0>2}"),
     }
+}
+
+/// A number as Go's `FormatFloat(.., 'g', -1, 64)` writes it, integers as they are.
+pub fn number(number: &Number) -> String {
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return number.to_string();
+    };
+    let size = float.abs();
+    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+        return exponent(float, 2);
+    }
+    format!("{float}")
 }
 
 /// The words for why `text` cannot be read.
@@ -137,6 +149,26 @@ mod tests {
         ] {
             let error = serde_json::from_str::<Value>(text).unwrap_err();
             assert_eq!(words(text.as_bytes(), &error), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_gos() {
+        for (text, wanted) in [
+            ("3.0", "3"),
+            ("3", "3"),
+            ("0.5", "0.5"),
+            ("-0.00001", "-1e-05"),
+            ("1e21", "1e+21"),
+            ("123456789.0", "123456789"),
+        ] {
+            assert_eq!(number(&text.parse().unwrap()), wanted);
+            let error = crate::meta::FieldError::invalid(
+                "a",
+                serde_json::from_str::<Value>(text).unwrap(),
+                "",
+            );
+            assert_eq!(error.to_string(), format!("a: Invalid value: {wanted}"));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::is_plain_text;
 use crate::meta::go_json;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
 /// Columns after which a line is folded at its next space.
@@ -86,7 +86,7 @@ impl Writer {
     fn scalar(&mut self, value: &Value, indent: usize, key: bool) {
         match value {
             Value::String(text) => self.string(text, indent, key),
-            Value::Number(number) => self.put(&self::number(number)),
+            Value::Number(number) => self.put(&go_json::number(number)),
             Value::Object(_) => self.put("{}"),
             Value::Array(_) => self.put("[]"),
             other => self.put(&other.to_string()),
@@ -284,18 +284,6 @@ fn escape(c: char) -> String {
         }
     };
     format!("\\{short}")
-}
-
-/// A number as Go's `FormatFloat(.., 'g', -1, 64)` writes it, integers as they are.
-fn number(number: &Number) -> String {
-    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
-        return number.to_string();
-    };
-    let size = float.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
-        return go_json::exponent(float, 2);
-    }
-    format!("{float}")
 }
 
 /// Fields by their keys. `natural` is no total order (`-01` < `-0a` < `-1` < `-01`), with which
