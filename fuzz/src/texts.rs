@@ -66,7 +66,8 @@ pub fn yaml(data: &[u8]) {
     for document in yaml::documents(data).into_iter().flatten() {
         let text = yaml::text(&document.value);
         let again = yaml::value(text.as_bytes());
-        assert_eq!(again.as_ref(), Ok(&document.value), "{text}");
+        let again = again.unwrap_or_else(|why| panic!("{why}: {text}"));
+        assert!(alike(&again, &document.value), "{again} is not {text}");
         let _ = yaml::line_of(data, document.index, "a.b[0].c");
     }
     // A lenient reader reads what a strict one does, and more.
@@ -100,10 +101,11 @@ pub fn json(data: &[u8]) {
 }
 
 /// Whether two values differ at most in the last bit of a number with a fraction: serde_json reads
-/// quickly, not to the last bit, where its feature `float_roundtrip` is off.
+/// quickly, not to the last bit, where its feature `float_roundtrip` is off,
+/// or in form: Go writes 1.0 as 1.
 pub(crate) fn alike(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
             let (a, b) = (
                 a.as_f64().unwrap_or_default(),
                 b.as_f64().unwrap_or_default(),
