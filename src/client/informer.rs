@@ -78,6 +78,36 @@ pub enum Change<T> {
     Synced,
 }
 
+/// How far an informer has come: the revision up to which its cache and those it tells have seen
+/// every change. Who has written at a revision waits here to read what it wrote.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<watch::Sender<u64>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Progress {
+    /// Waits until everything up to `revision` has been seen; 1 is the first list.
+    pub async fn reached(&self, revision: u64) {
+        // The sender is held here, so this cannot fail.
+        let _ = self.0.subscribe().wait_for(|seen| *seen >= revision).await;
+    }
+
+    /// How far it has come.
+    pub fn now(&self) -> u64 {
+        *self.0.borrow()
+    }
+
+    fn seen(&self, revision: &str) {
+        if let Ok(revision) = revision.parse() {
+            self.0.send_replace(revision);
+        }
+    }
+}
+
 /// What to follow.
 #[derive(Clone, Debug)]
 pub struct InformerConfig {
@@ -89,6 +119,8 @@ pub struct InformerConfig {
     pub field_selector: String,
     /// A label selector, may be empty.
     pub label_selector: String,
+    /// Where it is told how far the informer has come.
+    pub progress: Progress,
 }
 
 impl InformerConfig {
@@ -99,6 +131,7 @@ impl InformerConfig {
             namespace: String::new(),
             field_selector: String::new(),
             label_selector: String::new(),
+            progress: Progress::default(),
         }
     }
 }
@@ -272,6 +305,7 @@ impl<T: HasMeta + DeserializeOwned + Send + Sync + 'static> Follower<T> {
         for key in gone {
             self.deleted(&key);
         }
+        self.config.progress.seen(&list.metadata.resource_version);
         if !*self.synced.borrow() {
             (self.on_change)(Change::Synced);
             self.synced.send_replace(true);
@@ -324,6 +358,7 @@ impl<T: HasMeta + DeserializeOwned + Send + Sync + 'static> Follower<T> {
                 } else {
                     self.applied(object);
                 }
+                self.config.progress.seen(revision);
                 Ok(None)
             }
             "BOOKMARK" => {
@@ -334,6 +369,7 @@ impl<T: HasMeta + DeserializeOwned + Send + Sync + 'static> Follower<T> {
                 let mark: Bookmark =
                     serde_json::from_str(frame.object.get()).map_err(unreadable)?;
                 *revision = mark.metadata.resource_version;
+                self.config.progress.seen(revision);
                 Ok(None)
             }
             _ => {

@@ -12,7 +12,7 @@ mod work_queue;
 
 pub use discovery::{ApiResource, Versions, discover};
 pub use events::{EventRecorder, EventType, ObjectReference};
-pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta};
+pub use informer::{Change, HasMeta, Informer, InformerConfig, Meta, Progress};
 pub use kubeconfig::{Connection, connect};
 pub use request::{Client, ClientError, List, ListMeta, PatchKind, Query, collect, with_query};
 pub use transport::{InProcess, Remote, ResponseBody, Transport};

@@ -34,6 +34,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
             key: |account| Some(ObjectKey::new(account.namespace(), "")),
         },
     ],
+    listen: None,
     workers: 1,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

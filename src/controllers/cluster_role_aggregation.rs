@@ -24,6 +24,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
         // Each role may be chosen by any other: one key for all of them.
         key: |_| Some(ObjectKey::new("", "")),
     }],
+    listen: None,
     workers: 1,
     reconcile: |context, _| reconcile(context).boxed(),
 };

@@ -1,6 +1,7 @@
 //! The row of a controller: its name, what it follows, what it does with a key.
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, EventRecorder, WorkQueue};
+use crate::controllers::members::{Members, Selectors};
 use crate::meta::{Object, ObjectKey};
 use crate::stdx::Clock;
 use futures::future::BoxFuture;
@@ -17,9 +18,60 @@ pub(crate) struct Context {
     /// controller of Kubernetes reads from the caches that all of them share.
     pub(crate) shared: Client,
     pub(crate) trust: Arc<Trust>,
+    /// Records Events in the name of the controller.
+    pub(crate) events: EventRecorder,
+    /// Who belongs to whom.
+    pub(crate) caches: Arc<Caches>,
     pub(crate) clock: Clock,
     /// When the controllers started: what was before, nobody saw.
     pub(crate) started: Timestamp,
+}
+
+/// What the workloads share: who belongs to whom, and which selectors there are.
+#[derive(Default)]
+pub(crate) struct Caches {
+    /// All pods.
+    pub(crate) pods: Members,
+    /// All ReplicaSets.
+    pub(crate) replica_sets: Members,
+    /// The selectors of the workloads, by what they are.
+    pub(crate) selectors: SelectorsOf,
+}
+
+/// The selectors of each resource that counts its members.
+#[derive(Default)]
+pub(crate) struct SelectorsOf {
+    /// Of Deployments.
+    pub(crate) deployments: Arc<Selectors>,
+    /// Of ReplicaSets.
+    pub(crate) replica_sets: Arc<Selectors>,
+    /// Of ReplicationControllers.
+    pub(crate) replication_controllers: Arc<Selectors>,
+}
+
+impl Caches {
+    /// The resources whose members are kept: the feeds that always run.
+    pub(crate) const RESOURCES: [(&'static str, &'static str, &'static str); 2] =
+        [("", "v1", "pods"), ("apps", "v1", "replicasets")];
+
+    /// The members of a resource, if they are kept.
+    pub(crate) fn members(&self, resource: &str) -> Option<&Members> {
+        match resource {
+            "pods" => Some(&self.pods),
+            "replicasets" => Some(&self.replica_sets),
+            _ => None,
+        }
+    }
+
+    /// The selectors of a resource, if they are kept.
+    pub(crate) fn selectors(&self, resource: &str) -> Option<&Arc<Selectors>> {
+        match resource {
+            "deployments" => Some(&self.selectors.deployments),
+            "replicasets" => Some(&self.selectors.replica_sets),
+            "replicationcontrollers" => Some(&self.selectors.replication_controllers),
+            _ => None,
+        }
+    }
 }
 
 /// Signs the token that a Secret of a namespace keeps for an account (name, unique id).
@@ -63,6 +115,8 @@ pub(crate) struct ControllerDef {
     pub(crate) account: Option<&'static str>,
     /// What it follows.
     pub(crate) watches: &'static [Watched],
+    /// Called once: has the queue told of the members whose changes concern the controller.
+    pub(crate) listen: Option<fn(&Arc<Caches>, WorkQueue<ObjectKey>)>,
     /// Keys that are worked on at the same time.
     pub(crate) workers: usize,
     /// What it does.

@@ -2,18 +2,24 @@
 //! empty them, failures come again later. A controller that panics on a key loses that key's turn, not the house.
 
 use crate::client::{
-    Change, Client, HasMeta, Informer, InformerConfig, Meta, QueueStats, WorkQueue,
+    Change, Client, EventRecorder, HasMeta, Informer, InformerConfig, Meta, Progress, QueueStats,
+    WorkQueue,
 };
-use crate::controllers::def::{Context, ControllerDef, Next, Trust, Watched};
+use crate::controllers::def::{Caches, Context, ControllerDef, Next, Trust, Watched};
 use crate::controllers::{CONTROLLERS, garbage_collector};
-use crate::meta::{GroupVersionResource, Object, ObjectKey};
+use crate::meta::{GroupVersionResource, Object, ObjectKey, time};
 use crate::stdx::{Clock, Metrics, Samples, Shutdown};
 use futures::FutureExt;
+use jiff::SignedDuration;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The longest wait for a foreign lease to run out before it is looked at again.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// What the controllers are made of.
 pub struct ControllersConfig {
@@ -79,11 +85,13 @@ impl HasMeta for Followed {
 type Follower = (fn(&Object) -> Option<ObjectKey>, WorkQueue<ObjectKey>);
 
 impl Followed {
-    fn concerned(&self, followers: &[Follower]) -> &[Concerned] {
+    /// Whom it concerns. `first` sees the whole object, once.
+    fn concerned(&self, followers: &[Follower], first: impl FnOnce(&Object)) -> &[Concerned] {
         self.concerned.get_or_init(|| {
             let Some(object) = self.object.lock().take() else {
                 return Box::default();
             };
+            first(&object);
             let keys = followers.iter().enumerate();
             keys.filter_map(|(who, (key, _))| Some((who, key(&object)?)))
                 .collect()
@@ -99,6 +107,15 @@ struct Feed {
 }
 
 impl Feed {
+    /// One that nobody follows yet.
+    fn of(resource: (&'static str, &'static str, &'static str)) -> Self {
+        Self {
+            resource,
+            fields: "",
+            followers: Vec::new(),
+        }
+    }
+
     /// Adds one who follows to the feed of what it follows.
     fn add(feeds: &mut Vec<Self>, watched: &Watched, queue: WorkQueue<ObjectKey>) {
         let follower = (watched.key, queue);
@@ -114,19 +131,40 @@ impl Feed {
         }
     }
 
-    fn start(self, client: Client, clock: Clock, shutdown: &Shutdown) -> Informer<Followed> {
+    fn start(
+        self,
+        client: Client,
+        clock: Clock,
+        caches: Arc<Caches>,
+        shutdown: &Shutdown,
+    ) -> Informer<Followed> {
         let (group, version, plural) = self.resource;
+        // What is kept is all of a resource, not what a field selector leaves of it.
+        let kept = self.fields.is_empty();
+        let progress = caches.members(plural).filter(|_| kept);
         let config = InformerConfig {
             field_selector: self.fields.to_owned(),
+            progress: progress.map_or_else(Progress::default, |members| members.progress().clone()),
             ..InformerConfig::all(GroupVersionResource::new(group, version, plural))
         };
         let followers = self.followers;
         let tell = move |change: Change<Followed>| {
+            let members = caches.members(plural).filter(|_| kept);
+            let selectors = caches.selectors(plural).filter(|_| kept);
+            let first = |object: &Object| {
+                selectors.inspect(|selectors| selectors.applied(object));
+                members.inspect(|members| members.applied(object));
+            };
             let object = match &change {
-                Change::Applied(object, _) | Change::Deleted(object) => object,
+                Change::Applied(object, _) => object,
+                Change::Deleted(object) => {
+                    selectors.inspect(|selectors| selectors.removed(&object.key()));
+                    members.inspect(|members| members.removed(&object.key()));
+                    object
+                }
                 Change::Synced => return,
             };
-            for (who, key) in object.concerned(&followers) {
+            for (who, key) in object.concerned(&followers, first) {
                 if let Some((_, queue)) = followers.get(*who) {
                     queue.add(key.clone());
                 }
@@ -141,23 +179,36 @@ impl Controllers {
     pub fn start(config: ControllersConfig) -> Self {
         let started = config.clock.now();
         let trust = Arc::new(config.trust);
-        let context_of = |account: Option<&'static str>| Context {
-            client: account.map_or_else(
+        let caches = Arc::new(Caches::default());
+        let recorder = |client: &Client, component: &str| {
+            let clock = config.clock.clone();
+            EventRecorder::start(client.clone(), component, "", clock, &config.shutdown)
+        };
+        let context_of = |account: Option<&'static str>| {
+            let client = account.map_or_else(
                 || config.client.clone(),
                 |account| (config.account)(account),
-            ),
-            shared: config.client.clone(),
-            trust: trust.clone(),
-            started,
-            clock: config.clock.clone(),
+            );
+            Context {
+                events: recorder(&client, account.unwrap_or("controller-manager")),
+                client,
+                shared: config.client.clone(),
+                trust: trust.clone(),
+                caches: caches.clone(),
+                started,
+                clock: config.clock.clone(),
+            }
         };
-        let mut feeds = Vec::new();
+        let mut feeds: Vec<Feed> = Caches::RESOURCES.into_iter().map(Feed::of).collect();
         let mut queues = Vec::new();
         for def in CONTROLLERS {
             let context = context_of(def.account);
             let queue = WorkQueue::new(context.clock.clone());
             for watched in def.watches {
                 Feed::add(&mut feeds, watched, queue.clone());
+            }
+            if let Some(listen) = def.listen {
+                listen(&caches, queue.clone());
             }
             for _ in 0..def.workers {
                 let worker = work(def, context.clone(), queue.clone());
@@ -167,7 +218,7 @@ impl Controllers {
         }
         let follow = |feed: Feed| {
             let (client, clock) = (config.client.clone(), config.clock.clone());
-            feed.start(client, clock, &config.shutdown)
+            feed.start(client, clock, caches.clone(), &config.shutdown)
         };
         let followed = feeds.into_iter().map(follow).collect();
         let context = context_of(Some(garbage_collector::ACCOUNT));
@@ -224,7 +275,22 @@ fn register(metrics: &Metrics, queues: Vec<(&'static str, ReadStats)>) {
 }
 
 async fn work(def: &'static ControllerDef, context: Context, queue: WorkQueue<ObjectKey>) {
+    if def.listen.is_some() {
+        // Who counts members must have seen them all.
+        for (_, _, resource) in Caches::RESOURCES {
+            if let Some(members) = context.caches.members(resource) {
+                members.progress().reached(1).await;
+            }
+        }
+    }
     while let Some(key) = queue.next().await {
+        if def.listen.is_some()
+            && let Some(wait) = rival(&context).await
+        {
+            queue.add_after(key.clone(), wait);
+            queue.done(&key);
+            continue;
+        }
         let turn = AssertUnwindSafe((def.reconcile)(context.clone(), key.clone())).catch_unwind();
         match turn.await {
             Ok(Ok(Next::Wait)) => queue.succeeded(&key),
@@ -246,4 +312,24 @@ async fn work(def: &'static ControllerDef, context: Context, queue: WorkQueue<Ob
         }
         queue.done(&key);
     }
+}
+
+/// How long somebody else leads the controllers: a controller manager of Kubernetes that was started
+/// beside us. Two that make pods for the same set would undo each other's work, so ours wait, as the
+/// second of two managers does. Kubernetes: leader election by this lease.
+async fn rival(context: &Context) -> Option<Duration> {
+    let leases = GroupVersionResource::new("coordination.k8s.io", "v1", "leases");
+    let lease = context
+        .shared
+        .get::<Value>(&leases, "kube-system", "kube-controller-manager");
+    let lease = Object::from_value(lease.await.ok()?)?;
+    let number = |name: &str| lease.get(&["spec", name]).and_then(Value::as_i64);
+    let renewed = time::parse(lease.str_at(&["spec", "renewTime"]))?;
+    let valid = SignedDuration::from_secs(number("leaseDurationSeconds")?);
+    let held = !lease.str_at(&["spec", "holderIdentity"]).is_empty();
+    let left = valid.saturating_sub(context.clock.now().duration_since(renewed));
+    let left = Duration::try_from(left)
+        .ok()
+        .filter(|left| held && !left.is_zero())?;
+    Some(left.min(LEASE_WAIT_MAX))
 }

@@ -8,6 +8,7 @@ mod cluster_role_aggregation;
 mod def;
 mod garbage_collector;
 mod manager;
+mod members;
 mod namespace;
 mod node_lifecycle;
 mod pod_gc;
@@ -15,6 +16,7 @@ mod resource_quota;
 mod root_ca_publisher;
 mod service_account;
 mod storage_protection;
+mod workloads;
 
 pub use def::{SignToken, Trust};
 pub use manager::{Controllers, ControllersConfig};
@@ -34,4 +36,7 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &service_account::CONTROLLER,
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,
+    &workloads::deployment::CONTROLLER,
+    &workloads::replica_set::REPLICATION_CONTROLLERS,
+    &workloads::replica_set::REPLICA_SETS,
 ];

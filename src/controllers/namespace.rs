@@ -26,6 +26,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
         fields: "",
         key: |object| object.deletion_timestamp().is_some().then(|| object.key()),
     }],
+    listen: None,
     workers: 5,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

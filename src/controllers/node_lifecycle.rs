@@ -36,6 +36,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
         fields: "",
         key: |node| Some(ObjectKey::new("", node.name())),
     }],
+    listen: None,
     workers: 1,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

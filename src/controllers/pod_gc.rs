@@ -26,6 +26,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
             key: unacknowledged,
         },
     ],
+    listen: None,
     workers: 1,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

@@ -27,6 +27,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
             (!known).then(|| quota.key())
         },
     }],
+    listen: None,
     workers: 5,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

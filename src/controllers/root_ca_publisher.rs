@@ -33,6 +33,7 @@ pub(crate) static CONTROLLER: ControllerDef = ControllerDef {
             key: |map| Some(ObjectKey::new("", map.namespace())),
         },
     ],
+    listen: None,
     workers: 1,
     reconcile: |context, key| reconcile(context, key).boxed(),
 };

@@ -20,6 +20,7 @@ pub(crate) static CLAIMS: ControllerDef = ControllerDef {
         fields: "",
         key: |claim| held(claim, CLAIM_FINALIZER),
     }],
+    listen: None,
     workers: 1,
     reconcile: |context, key| release(context, key, "persistentvolumeclaims").boxed(),
 };
@@ -32,6 +33,7 @@ pub(crate) static VOLUMES: ControllerDef = ControllerDef {
         fields: "",
         key: |volume| held(volume, VOLUME_FINALIZER),
     }],
+    listen: None,
     workers: 1,
     reconcile: |context, key| release(context, key, "persistentvolumes").boxed(),
 };

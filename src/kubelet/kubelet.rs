@@ -280,10 +280,8 @@ fn follow(
     mut known: HashMap<String, PodRecord>,
 ) -> Informer<Pod> {
     let of = InformerConfig {
-        resource: pods(),
-        namespace: String::new(),
         field_selector: format!("spec.nodeName={}", config.node_name),
-        label_selector: String::new(),
+        ..InformerConfig::all(pods())
     };
     let clock = config.clock.clone();
     let on_change = move |change: Change<Pod>| match change {

@@ -379,6 +379,16 @@ impl ApiError {
         )
     }
 
+    /// Whether a cause of the details has this reason (`NamespaceTerminating`).
+    pub fn has_cause(&self, reason: &str) -> bool {
+        let causes = self.details.get("causes").and_then(Value::as_array);
+        let mut reasons = causes
+            .into_iter()
+            .flatten()
+            .map(|cause| cause.get("reason"));
+        reasons.any(|of| of.and_then(Value::as_str) == Some(reason))
+    }
+
     /// The Status object.
     pub fn to_status(&self) -> Value {
         let mut status = json!({

@@ -87,7 +87,9 @@ impl ResourceDef {
             }
         }
         self.strategy.prepare_for_update(part, new, old);
-        if self.strategy.tracks_generation() && self.strategy.is_new_generation(new, old) {
+        // What a status says of an object is no new wish, even where it changes annotations.
+        let counts = part != Part::Status && self.strategy.tracks_generation();
+        if counts && self.strategy.is_new_generation(new, old) {
             new.set(&["metadata", "generation"], (old.generation() + 1).into());
         }
     }

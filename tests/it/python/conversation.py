@@ -140,6 +140,8 @@ def workloads_are_scaled_and_owned():
     scale = apps.read_namespaced_deployment_scale("d", NAMESPACE)
     assert not scale.spec.replicas and scale.status.selector == "app=d"
     scale.spec.replicas = 3
+    # The Deployment's controller writes as well: what it has written since is no conflict here.
+    scale.metadata.resource_version = None
     assert apps.replace_namespaced_deployment_scale("d", NAMESPACE, scale).spec.replicas == 3
     apps.patch_namespaced_deployment_scale("d", NAMESPACE, {"spec": {"replicas": 0}})
     found = apps.read_namespaced_deployment("d", NAMESPACE)

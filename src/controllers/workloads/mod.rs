@@ -1,0 +1,82 @@
+//! The controllers that keep as many pods as somebody wants: what they share (who is adopted, how
+//! pods are made and deleted, templates and their hashes), and one folder for each. A controller
+//! here reads its object anew in its turn, counts its members by `controllers::members`, decides
+//! purely, writes, and waits until what it wrote stands in the members before its turn ends: so it
+//! needs no expectations as client-go's have, and never makes one pod twice.
+//! Kubernetes: `pkg/controller/controller_utils.go`, `controller_ref_manager.go`.
+
+mod claim;
+mod conditions;
+pub(super) mod deployment;
+mod pod_control;
+pub(super) mod replica_set;
+mod template;
+
+use crate::client::{ClientError, ObjectReference};
+use crate::controllers::def::Context;
+use crate::meta::{GroupVersionResource, Object, ObjectKey};
+use serde_json::{Value, json};
+
+/// What a workload is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flavor {
+    /// Group, version, plural.
+    pub(crate) resource: (&'static str, &'static str, &'static str),
+    /// `apps/v1`.
+    pub(crate) api_version: &'static str,
+    /// Kind.
+    pub(crate) kind: &'static str,
+}
+
+impl Flavor {
+    /// The resource.
+    pub(crate) fn gvr(&self) -> GroupVersionResource {
+        let (group, version, plural) = self.resource;
+        GroupVersionResource::new(group, version, plural)
+    }
+
+    /// The object of a key as it stands now; none if it is gone.
+    async fn read(
+        &self,
+        context: &Context,
+        key: &ObjectKey,
+    ) -> Result<Option<Object>, ClientError> {
+        let gvr = self.gvr();
+        let read = context.client.get::<Value>(&gvr, &key.namespace, &key.name);
+        match read.await {
+            Ok(value) => Ok(Object::from_value(value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How Events speak of `object`.
+    fn reference(&self, object: &Object) -> ObjectReference {
+        ObjectReference {
+            api_version: self.api_version.to_owned(),
+            kind: self.kind.to_owned(),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+            uid: object.uid().to_owned(),
+            resource_version: object.resource_version().to_owned(),
+            field_path: String::new(),
+        }
+    }
+
+    /// The owner reference of what `object` manages.
+    fn owner_reference(&self, object: &Object) -> Value {
+        json!({
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "name": object.name(),
+            "uid": object.uid(),
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+}
+
+/// A whole number at `path`, 0 if absent.
+fn number(object: &Object, path: &[&str]) -> i64 {
+    object.get(path).and_then(Value::as_i64).unwrap_or(0)
+}

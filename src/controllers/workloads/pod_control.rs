@@ -1,0 +1,192 @@
+//! Pods of a workload are made and deleted, many at a time, each with its Event.
+//! Kubernetes: `pkg/controller/controller_utils.go`, RealPodControl, slowStartBatch.
+
+use super::Flavor;
+use crate::client::{ClientError, EventType, Meta};
+use crate::controllers::def::Context;
+use crate::controllers::members::Member;
+use crate::meta::{GroupVersionResource, Object};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Pods that one turn makes or deletes at most; the next turn goes on.
+/// Kubernetes: BurstReplicas.
+pub(super) const BURST_PODS: usize = 500;
+
+#[derive(Deserialize)]
+struct Made {
+    metadata: Meta,
+}
+
+/// The pods.
+pub(super) fn pods() -> GroupVersionResource {
+    GroupVersionResource::new("", "v1", "pods")
+}
+
+/// The pod of a template: its labels, annotations, finalizers and spec, owned by `owner`.
+/// Kubernetes: GetPodFromTemplate.
+pub(super) fn pod_of_template(template: &Value, owner: &Object, reference: Value) -> Value {
+    let mut metadata = Map::new();
+    for field in ["labels", "annotations", "finalizers"] {
+        if let Some(value) = template.pointer(&format!("/metadata/{field}")) {
+            metadata.insert(field.to_owned(), value.clone());
+        }
+    }
+    metadata.insert(
+        "generateName".to_owned(),
+        json!(format!("{}-", owner.name())),
+    );
+    metadata.insert("ownerReferences".to_owned(), json!([reference]));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": template.get("spec").cloned().unwrap_or_default(),
+    })
+}
+
+/// Makes `count` pods: one, then two, four, eight at a time, so that a template that is always
+/// refused is refused few times. Answers when all stand in the members; the first error ends it.
+pub(super) async fn make(
+    context: &Context,
+    (flavor, owner): (&Flavor, &Object),
+    pod: &Value,
+    count: usize,
+) -> Result<(), ClientError> {
+    let mut left = count.min(BURST_PODS);
+    let mut batch = 1;
+    let mut newest = 0;
+    let mut outcome = Ok(());
+    while left > 0 && outcome.is_ok() {
+        let size = batch.min(left);
+        let made = (0..size).map(|_| make_one(context, (flavor, owner), pod));
+        for made in futures::future::join_all(made).await {
+            match made {
+                Ok(revision) => newest = revision.max(newest),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        left -= size;
+        batch *= 2;
+    }
+    catch_up(context, newest, &outcome).await?;
+    match outcome {
+        // What is made in a namespace that ends is refused for good: nothing to be tried again.
+        Err(ClientError::Api(error)) if error.has_cause("NamespaceTerminating") => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Makes one; answers its revision.
+async fn make_one(
+    context: &Context,
+    (flavor, owner): (&Flavor, &Object),
+    pod: &Value,
+) -> Result<u64, ClientError> {
+    let namespace = owner.namespace();
+    let pods = pods();
+    let made = context.client.create::<Made>(&pods, namespace, None, pod);
+    let about = || flavor.reference(owner);
+    match made.await {
+        Ok(made) => {
+            let message = format!("Created pod: {}", made.metadata.name);
+            context
+                .events
+                .event(&about(), EventType::Normal, "SuccessfulCreate", message);
+            Ok(made.metadata.resource_version.parse().unwrap_or(0))
+        }
+        Err(error) => {
+            let terminating = matches!(&error,
+                ClientError::Api(error) if error.has_cause("NamespaceTerminating"));
+            if !terminating {
+                let message = format!("Error creating: {error}");
+                context
+                    .events
+                    .event(&about(), EventType::Warning, "FailedCreate", message);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Deletes pods, all at a time. Answers when the members know it.
+pub(super) async fn delete(
+    context: &Context,
+    owner: (&Flavor, &Object),
+    doomed: &[Arc<Member>],
+) -> Result<(), ClientError> {
+    let doomed = doomed.get(..BURST_PODS).unwrap_or(doomed);
+    let deleted = doomed
+        .iter()
+        .map(|member| delete_one(context, owner, member));
+    let mut going = Vec::with_capacity(doomed.len());
+    let mut outcome = Ok(());
+    for (deleted, member) in futures::future::join_all(deleted)
+        .await
+        .into_iter()
+        .zip(doomed)
+    {
+        match deleted {
+            Ok(()) => going.push(member.clone()),
+            Err(error) => outcome = Err(error),
+        }
+    }
+    context.caches.pods.going(&going).await;
+    catch_up(context, 0, &outcome).await?;
+    outcome
+}
+
+async fn delete_one(
+    context: &Context,
+    (flavor, owner): (&Flavor, &Object),
+    member: &Member,
+) -> Result<(), ClientError> {
+    let (namespace, name) = (&member.key.namespace, &member.key.name);
+    let about = || flavor.reference(owner);
+    let pods = pods();
+    let deleted = context.client.delete(&pods, namespace, name, &Value::Null);
+    match deleted.await {
+        Ok(_) => {
+            let message = format!("Deleted pod: {name}");
+            context
+                .events
+                .event(&about(), EventType::Normal, "SuccessfulDelete", message);
+            Ok(())
+        }
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => {
+            let message = format!("Error deleting: {error}");
+            context
+                .events
+                .event(&about(), EventType::Warning, "FailedDelete", message);
+            Err(error)
+        }
+    }
+}
+
+/// Waits until the members know of every write up to `newest`; and, when a write may have been done
+/// though its answer did not come, until they know all that there is.
+async fn catch_up(
+    context: &Context,
+    newest: u64,
+    outcome: &Result<(), ClientError>,
+) -> Result<(), ClientError> {
+    let unsure = match outcome {
+        Err(ClientError::Api(error)) => error.code >= 500,
+        Err(_) => true,
+        Ok(()) => false,
+    };
+    let mut newest = newest;
+    if unsure {
+        let query = crate::client::Query::new().with("limit", "1");
+        let pods = pods();
+        let listed = context
+            .client
+            .list::<serde::de::IgnoredAny>(&pods, "", &query);
+        let revision = listed.await?.metadata.resource_version;
+        newest = newest.max(revision.parse().unwrap_or(0));
+    }
+    context.caches.pods.progress().reached(newest).await;
+    Ok(())
+}
