@@ -135,3 +135,134 @@ fn what_is_made_without_a_file() {
         );
     }
 }
+
+/// The seed's manifest of a name, word for word.
+fn seed(name: &str) -> String {
+    format!("{}/tests/seed/{name}.yaml", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_seed_s_replica_set_keeps_three_pods() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &[]);
+        let (manifest, ok) = (seed("simple-replicaset"), |args: &[&str]| {
+            server.ok(&kubectl, args)
+        });
+        let names = ["get", "pods", "-l", "app=echo", "-o", "name"];
+        let three = |text: &str| text.lines().count() == 3;
+        assert_eq!(
+            ok(&["apply", "-f", &manifest]),
+            "replicaset.apps/echo created\n"
+        );
+        let ready = "jsonpath={.status.readyReplicas}";
+        let status = ["get", "rs", "echo", "-o", ready];
+        server.until(&kubectl, &status, |text| text == "3");
+        let before = ok(&names);
+        let victim = before.lines().next().unwrap();
+        ok(&["delete", victim]);
+        let after = server.until(&kubectl, &names, |text| {
+            three(text) && !text.contains(victim)
+        });
+        assert_ne!(before, after);
+        // One that bears other labels is let go, and another takes its place.
+        let released = after.lines().next().unwrap();
+        ok(&["label", released, "app=other", "--overwrite"]);
+        server.until(&kubectl, &names, three);
+        let owners = [
+            "get",
+            released,
+            "-o",
+            "jsonpath={.metadata.ownerReferences}",
+        ];
+        server.until(&kubectl, &owners, str::is_empty);
+        // One that comes back is adopted, and one of the four goes.
+        ok(&["label", released, "app=echo", "--overwrite"]);
+        server.until(&kubectl, &status, |text| text == "3");
+        server.until(&kubectl, &names, three);
+        let described = ok(&["describe", "rs", "echo"]);
+        for words in [
+            "3 current / 3 desired",
+            "SuccessfulCreate",
+            "Created pod: echo-",
+        ] {
+            assert!(described.contains(words), "{described}");
+        }
+        ok(&["delete", "-f", &manifest]);
+        server.until(&kubectl, &names, str::is_empty);
+    }
+}
+
+#[test]
+fn the_seed_s_deployment_rolls_forward_and_back() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &[]);
+        let (manifest, ok) = (seed("simple-deployment"), |args: &[&str]| {
+            server.ok(&kubectl, args)
+        });
+        let rolled = || {
+            let said = ok(&["rollout", "status", "deployment", "echo"]);
+            let end = "deployment \"echo\" successfully rolled out\n";
+            assert!(said.ends_with(end), "{said}");
+        };
+        let history = || -> Vec<String> {
+            let said = ok(&["rollout", "history", "deployment", "echo"]);
+            let numbers = said
+                .lines()
+                .skip(2)
+                .filter_map(|line| line.split(' ').next());
+            let numbers = numbers.filter(|number| !number.is_empty());
+            numbers.map(str::to_owned).collect()
+        };
+        ok(&["apply", "-f", &manifest, "--record"]);
+        rolled();
+        let said = ok(&["rollout", "history", "deployment", "echo"]);
+        assert!(said.contains("1         kubectl apply "), "{said}");
+        // Another size alone is no revision.
+        ok(&["scale", "deployment", "echo", "--replicas=4"]);
+        rolled();
+        assert_eq!(history(), ["1"]);
+        ok(&[
+            "set",
+            "image",
+            "deployment/echo",
+            "echo1=gihyodocker/echo:0.1",
+        ]);
+        let stuck = "jsonpath={.status.updatedReplicas}";
+        server.until(&kubectl, &["get", "deploy", "echo", "-o", stuck], |text| {
+            !text.is_empty()
+        });
+        assert_eq!(history(), ["1", "2"]);
+        let said = ok(&["rollout", "history", "deployment", "echo", "--revision=1"]);
+        assert!(
+            said.contains("with revision #1") && said.contains("echo:latest"),
+            "{said}"
+        );
+        // What cannot be pulled takes nothing away that is needed.
+        let available = "jsonpath={.status.availableReplicas}";
+        let count = ok(&["get", "deploy", "echo", "-o", available]);
+        assert!(count.parse::<i32>().unwrap() >= 3, "{count}");
+        let said = ok(&["rollout", "undo", "deployment", "echo"]);
+        assert_eq!(said, "deployment.apps/echo rolled back\n");
+        rolled();
+        assert_eq!(history(), ["2", "3"]);
+        ok(&["rollout", "pause", "deployment", "echo"]);
+        ok(&["rollout", "resume", "deployment", "echo"]);
+        ok(&["rollout", "restart", "deployment", "echo"]);
+        rolled();
+        let described = ok(&["describe", "deployment", "echo"]);
+        for words in [
+            "4 desired | 4 updated | 4 total | 4 available | 0 unavailable",
+            "25% max unavailable, 25% max surge",
+            "Progressing    True    NewReplicaSetAvailable",
+            "Available      True    MinimumReplicasAvailable",
+            "from 0 to 3",
+        ] {
+            assert!(described.contains(words), "{described}");
+        }
+        ok(&["delete", "-f", &manifest]);
+        let all = ["get", "rs,pods", "-o", "name"];
+        server.until(&kubectl, &all, str::is_empty);
+    }
+}
