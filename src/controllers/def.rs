@@ -97,6 +97,9 @@ pub(crate) enum Next {
 /// Carries out what the object of a key needs.
 pub(crate) type Reconcile = fn(Context, ObjectKey) -> BoxFuture<'static, Result<Next, ClientError>>;
 
+/// Has a queue told of the members whose changes concern a controller.
+pub(crate) type Listen = fn(&Arc<Caches>, WorkQueue<ObjectKey>);
+
 /// A resource that is followed, and which key a change of it concerns.
 pub(crate) struct Watched {
     /// Group, version, plural.
@@ -116,7 +119,7 @@ pub(crate) struct ControllerDef {
     /// What it follows.
     pub(crate) watches: &'static [Watched],
     /// Called once: has the queue told of the members whose changes concern the controller.
-    pub(crate) listen: Option<fn(&Arc<Caches>, WorkQueue<ObjectKey>)>,
+    pub(crate) listen: Option<Listen>,
     /// Keys that are worked on at the same time.
     pub(crate) workers: usize,
     /// What it does.

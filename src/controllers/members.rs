@@ -297,7 +297,10 @@ impl Members {
 
 /// The selectors of all workloads of one resource: which of them a stray may belong to.
 #[derive(Default)]
-pub(crate) struct Selectors(RwLock<HashMap<Box<str>, BTreeMap<Box<str>, Selector>>>);
+pub(crate) struct Selectors(RwLock<HashMap<Box<str>, Named>>);
+
+/// Of one namespace, by the workload's name.
+type Named = BTreeMap<Box<str>, Selector>;
 
 impl Selectors {
     /// A workload is new or has changed.

@@ -201,8 +201,9 @@ fn progressing(view: &View, after: &Object, found: &mut Vec<Value>, now: Timesta
         if let Some(current) = current {
             if conditions::text(&current, "status") == "True"
                 && let Some(since) = current.get("lastTransitionTime")
+                && let Some(fields) = condition.as_object_mut()
             {
-                condition["lastTransitionTime"] = since.clone();
+                fields.insert("lastTransitionTime".to_owned(), since.clone());
             }
             conditions::remove(found, "Progressing");
         }
