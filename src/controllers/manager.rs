@@ -155,16 +155,17 @@ impl Feed {
                 selectors.inspect(|selectors| selectors.applied(object));
                 members.inspect(|members| members.applied(object));
             };
-            let object = match &change {
-                Change::Applied(object, _) => object,
+            let concerned = match &change {
+                Change::Applied(object, _) => object.concerned(&followers, first),
                 Change::Deleted(object) => {
                     selectors.inspect(|selectors| selectors.removed(&object.key()));
                     members.inspect(|members| members.removed(&object.key()));
-                    object
+                    // Its last state may come from a second list, unseen: it is not to come back.
+                    object.concerned(&followers, |_| {})
                 }
                 Change::Synced => return,
             };
-            for (who, key) in object.concerned(&followers, first) {
+            for (who, key) in concerned {
                 if let Some((_, queue)) = followers.get(*who) {
                     queue.add(key.clone());
                 }
