@@ -340,8 +340,7 @@ impl Selectors {
 pub(crate) fn selector_of(workload: &Object) -> Option<Selector> {
     let selector = workload.get(&["spec", "selector"])?;
     // A ReplicationController's selector is the labels themselves.
-    let is_plain = workload.kind() == "ReplicationController"
-        || selector.as_object()?.values().all(Value::is_string);
+    let is_plain = selector.as_object()?.values().all(Value::is_string);
     let selector = if is_plain {
         let labels = selector.as_object()?.iter();
         Selector::from_labels(

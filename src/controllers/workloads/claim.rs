@@ -2,13 +2,12 @@
 //! one that matches no more is released, what another manages is left alone. The decision is pure.
 //! Kubernetes: `pkg/controller/controller_ref_manager.go`.
 
-use super::Flavor;
+use super::{Flavor, Written};
 use crate::client::{ClientError, PatchKind};
 use crate::controllers::def::Context;
 use crate::controllers::members::{Member, Members};
 use crate::meta::labels::Selector;
 use crate::meta::{ApiError, GroupVersionResource, Object, Reason};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -35,12 +34,6 @@ fn decide(member: &Member, uid: &str, deleting: bool, matches: bool) -> Claim {
         None if deleting || !matches || member.deleting => Claim::Leave,
         None => Claim::Adopt,
     }
-}
-
-/// What was written, as far as it must be waited for.
-#[derive(Deserialize)]
-struct Written {
-    metadata: crate::client::Meta,
 }
 
 /// Those of `members` that belong to `workload`, after adoption and release; `wanted` says which may
@@ -130,8 +123,7 @@ async fn patch_owners(
         .patch::<Written>(resource, at, "", PatchKind::Strategic, patch);
     match patched.await {
         Ok(written) => {
-            let revision = written.metadata.resource_version.parse().unwrap_or(0);
-            members.progress().reached(revision).await;
+            members.progress().reached(written.revision()).await;
             Ok(true)
         }
         Err(error) => match error.reason() {

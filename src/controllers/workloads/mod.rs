@@ -12,9 +12,10 @@ mod pod_control;
 pub(super) mod replica_set;
 mod template;
 
-use crate::client::{ClientError, ObjectReference};
+use crate::client::{ClientError, Meta, ObjectReference};
 use crate::controllers::def::Context;
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What a workload is called.
@@ -73,6 +74,19 @@ impl Flavor {
             "controller": true,
             "blockOwnerDeletion": true,
         })
+    }
+}
+
+/// What is read of an answer to a write: who was written, and at which revision.
+#[derive(Deserialize)]
+struct Written {
+    metadata: Meta,
+}
+
+impl Written {
+    /// The revision to wait for; 0, which is always reached, if there is none.
+    fn revision(&self) -> u64 {
+        self.metadata.resource_version.parse().unwrap_or(0)
     }
 }
 

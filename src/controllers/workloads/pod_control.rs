@@ -1,23 +1,17 @@
 //! Pods of a workload are made and deleted, many at a time, each with its Event.
 //! Kubernetes: `pkg/controller/controller_utils.go`, RealPodControl, slowStartBatch.
 
-use super::Flavor;
-use crate::client::{ClientError, EventType, Meta};
+use super::{Flavor, Written};
+use crate::client::{ClientError, EventType};
 use crate::controllers::def::Context;
 use crate::controllers::members::Member;
 use crate::meta::{GroupVersionResource, Object};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Pods that one turn makes or deletes at most; the next turn goes on.
 /// Kubernetes: BurstReplicas.
 pub(super) const BURST_PODS: usize = 500;
-
-#[derive(Deserialize)]
-struct Made {
-    metadata: Meta,
-}
 
 /// The pods.
 pub(super) fn pods() -> GroupVersionResource {
@@ -86,7 +80,9 @@ async fn make_one(
 ) -> Result<u64, ClientError> {
     let namespace = owner.namespace();
     let pods = pods();
-    let made = context.client.create::<Made>(&pods, namespace, None, pod);
+    let made = context
+        .client
+        .create::<Written>(&pods, namespace, None, pod);
     let about = || flavor.reference(owner);
     match made.await {
         Ok(made) => {
@@ -94,7 +90,7 @@ async fn make_one(
             context
                 .events
                 .event(&about(), EventType::Normal, "SuccessfulCreate", message);
-            Ok(made.metadata.resource_version.parse().unwrap_or(0))
+            Ok(made.revision())
         }
         Err(error) => {
             let terminating = matches!(&error,

@@ -11,14 +11,13 @@ mod view;
 
 use super::claim::claim;
 use super::replica_set::REPLICA_SET;
-use super::{Flavor, number};
+use super::{Flavor, Written, number};
 use crate::client::{ClientError, EventType};
 use crate::controllers::def::{Caches, Context, ControllerDef, Next, Watched};
 use crate::controllers::members::{Member, concern, selector_of};
 use crate::meta::{Object, ObjectKey, Reason};
 use futures::FutureExt;
 use plan::Step;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use view::{Deployment, Set, View};
@@ -177,23 +176,10 @@ async fn write_status(context: &Context, object: Object) -> Result<(), ClientErr
     }
 }
 
-/// What is read of a written ReplicaSet.
-#[derive(Deserialize)]
-struct Written {
-    metadata: crate::client::Meta,
-}
-
-impl Written {
-    /// Waits until it stands in the members.
-    async fn settle(self, context: &Context) {
-        let revision = self.metadata.resource_version.parse().unwrap_or(0);
-        context
-            .caches
-            .replica_sets
-            .progress()
-            .reached(revision)
-            .await;
-    }
+/// Waits until a written ReplicaSet stands in the members.
+async fn settle(context: &Context, written: &Written) {
+    let members = &context.caches.replica_sets;
+    members.progress().reached(written.revision()).await;
 }
 
 async fn write_set(context: &Context, set: Object) -> Result<(), ClientError> {
@@ -202,7 +188,7 @@ async fn write_set(context: &Context, set: Object) -> Result<(), ClientError> {
     let updated = context
         .client
         .update::<Written>(&gvr, &key.namespace, &key.name, "", &body);
-    updated.await?.settle(context).await;
+    settle(context, &updated.await?).await;
     Ok(())
 }
 
@@ -239,7 +225,7 @@ async fn create(
     let about = DEPLOYMENT.reference(&deployment.object);
     let error = match created.await {
         Ok(written) => {
-            written.settle(context).await;
+            settle(context, &written).await;
             if replicas > 0 {
                 let name = &key.name;
                 let message = format!("Scaled up replica set {name} from 0 to {replicas}");
