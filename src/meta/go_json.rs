@@ -174,6 +174,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
+        fn a_number_is_read_to_its_last_bit(number in proptest::num::f64::NORMAL) {
+            let read = serde_json::from_str::<f64>(&format!("{number:e}")).unwrap();
+            proptest::prop_assert_eq!(read, number);
+        }
+
+        #[test]
         fn never_panics(text in ".{0,40}") {
             if let Err(error) = serde_json::from_str::<Value>(&text) {
                 let _ = words(text.as_bytes(), &error);
