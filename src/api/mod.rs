@@ -27,6 +27,7 @@ mod respond;
 mod route;
 mod server;
 mod service_addresses;
+mod service_range;
 mod streams;
 mod subresources;
 mod verbs;
@@ -45,7 +46,7 @@ pub use axum::body::Body;
 pub use guard::Guard;
 pub use request_info::RequestInfo;
 pub use server::{ServeError, TlsFiles, serve};
-pub use service_addresses::KUBERNETES_SERVICE;
+pub use service_range::ServiceRange;
 
 use crate::resources::Scheme;
 use crate::stdx::{Clock, Dialer, Metrics, NodeTransport, Shutdown};
@@ -113,6 +114,8 @@ pub struct ApiConfig {
     pub admission: Admission,
     /// The authority of client certificates, if they are accepted.
     pub client_ca: Option<CertificateAuthority>,
+    /// Where Services' addresses come from; `None` is what the store says, or Kubernetes' usual range.
+    pub service_range: Option<ServiceRange>,
     /// What of it stands in the cluster; `None` where nobody is to find it.
     pub advertised: Option<Advertised>,
     /// The audit log, if there is one.
@@ -156,8 +159,14 @@ impl ApiServer {
     /// Reads the store and is ready to answer. Makes what every cluster has.
     pub async fn start(config: ApiConfig) -> Result<Arc<Self>, StoreError> {
         let registry = registry::Registry::open(config.store, config.scheme).await?;
-        bootstrap::objects(&registry, &config.clock).await?;
-        bootstrap::advertise(&registry, &config.clock, config.advertised.as_ref()).await?;
+        let range = ServiceRange::of_cluster(&registry, config.service_range.as_ref())?;
+        bootstrap::objects(&registry, &config.clock, &range).await?;
+        let place = service_addresses::Place {
+            registry: &registry,
+            clock: &config.clock,
+            range: &range,
+        };
+        bootstrap::advertise(place, config.advertised.as_ref()).await?;
         let metrics = metrics::ApiMetrics::new(config.metrics, &registry.cache, &registry.store);
         let fairness = fairness::Fairness::new(
             &registry.cache,
@@ -172,7 +181,7 @@ impl ApiServer {
             metrics,
             fairness,
             openapi: openapi::Documents::default(),
-            service_addresses: service_addresses::ServiceAddresses::default(),
+            service_addresses: service_addresses::ServiceAddresses::new(range),
             registry,
             dialer: config.dialer,
             nodes: config.nodes,
@@ -236,6 +245,11 @@ impl ApiServer {
     pub async fn compact(&self, revision: u64) -> Result<(), StoreError> {
         self.registry.cache.forget(revision);
         self.registry.store.compact(revision).await
+    }
+
+    /// Where the Services' addresses come from.
+    pub fn service_range(&self) -> &ServiceRange {
+        &self.service_addresses.range
     }
 
     /// The revision that reads are served at.

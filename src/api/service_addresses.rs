@@ -6,6 +6,7 @@
 
 use crate::api::ApiServer;
 use crate::api::registry::{Cached, Filter, Registry, WriteError, matching, served};
+use crate::api::service_range::{DEFAULT_CIDR, ServiceRange};
 use crate::api::verbs::{Target, rules};
 use crate::meta::{ApiError, FieldError, Object};
 use crate::resources::core::service::allocation::{
@@ -20,14 +21,6 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-/// The services' addresses, as a CIDR.
-pub(crate) const SERVICE_CIDR: &str = "10.96.0.0/12";
-/// The address of `default/kubernetes`, the API server itself.
-pub const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// The addresses without the network's own and its broadcast address.
-const ADDRESSES: RangeInclusive<u32> = 0x0a60_0001..=0x0a6f_fffe;
-/// The first addresses are left to those who ask for one, while there are others.
-const ADDRESSES_LEFT: u32 = 256;
 /// Times that another address is tried.
 const ADDRESS_TRIES: usize = 1_000;
 
@@ -40,10 +33,37 @@ const NODE_PORTS_LEFT: i64 = 86;
 const MANAGER: &str = "ipallocator.k8s.io";
 const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
 
-/// The ports of writes that are under way.
-#[derive(Default)]
+/// What there is to give.
 pub(crate) struct ServiceAddresses {
+    /// Where addresses come from.
+    pub(crate) range: ServiceRange,
+    /// The ports of writes that are under way.
     ports: Mutex<BTreeSet<i64>>,
+}
+
+impl ServiceAddresses {
+    pub(crate) fn new(range: ServiceRange) -> Self {
+        Self {
+            range,
+            ports: Mutex::default(),
+        }
+    }
+
+    fn place<'a>(&'a self, server: &'a ApiServer) -> Place<'a> {
+        Place {
+            registry: &server.registry,
+            clock: &server.clock,
+            range: &self.range,
+        }
+    }
+}
+
+/// Where addresses are taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) clock: &'a Clock,
+    pub(crate) range: &'a ServiceRange,
 }
 
 /// What a write has been given. Its ports are everyone's again when it is dropped; by then they
@@ -100,9 +120,10 @@ pub(crate) async fn give<'a>(
         Failure::Invalid(error) => invalid(new.name(), &[error]),
         Failure::Full(what) => ApiError::internal(format!("{what}: range is full")),
     })?;
+    let place = server.service_addresses.place(server);
     let has: Vec<&str> = old.into_iter().flat_map(addresses).collect();
     if needs_address(new) {
-        let ip = any_address(&server.registry, &server.clock, new, dry_run).await?;
+        let ip = any_address(place, new, dry_run).await?;
         set_address(new, &ip);
         given.addresses.push(ip);
     } else {
@@ -111,7 +132,7 @@ pub(crate) async fn give<'a>(
             .map(str::to_owned)
             .collect();
         for ip in asked {
-            let took = this_address(&server.registry, &server.clock, new, &ip, dry_run).await;
+            let took = this_address(place, new, &ip, dry_run).await;
             if let Err(refused) = took {
                 given.undo().await;
                 return Err(match refused {
@@ -231,13 +252,12 @@ fn address_def(registry: &Registry) -> Result<DefRef, ApiError> {
 
 /// Takes an address at random, the first ones last.
 async fn any_address(
-    registry: &Registry,
-    clock: &Clock,
+    place: Place<'_>,
     service: &Object,
     dry_run: bool,
 ) -> Result<String, ApiError> {
-    let (first, last) = (*ADDRESSES.start(), *ADDRESSES.end());
-    let middle = first + ADDRESSES_LEFT;
+    let (first, last) = place.range.addresses().into_inner();
+    let middle = first + place.range.left();
     for number in 0..ADDRESS_TRIES {
         let from = if number < ADDRESS_TRIES / 2 {
             middle
@@ -245,7 +265,7 @@ async fn any_address(
             first
         };
         let ip = Ipv4Addr::from_bits(from + rand::random::<u32>() % (last - from + 1)).to_string();
-        match take(registry, clock, service, &ip, dry_run).await {
+        match take(place, service, &ip, dry_run).await {
             Ok(_) => return Ok(ip),
             Err(WriteError::Changed) => {}
             Err(WriteError::Api(error)) => return Err(error),
@@ -265,20 +285,20 @@ enum Refused {
 
 /// Takes the address that a Service asks for.
 async fn this_address(
-    registry: &Registry,
-    clock: &Clock,
+    place: Place<'_>,
     service: &Object,
     ip: &str,
     dry_run: bool,
 ) -> Result<(), Refused> {
     let number = ip.parse::<Ipv4Addr>().map(Ipv4Addr::to_bits);
-    if !number.is_ok_and(|number| ADDRESSES.contains(&number)) {
+    if !number.is_ok_and(|number| place.range.addresses().contains(&number)) {
         return Err(Refused::Asked(format!(
             "the provided IP ({ip}) is not in the valid range. The range of valid IPs is \
-             {SERVICE_CIDR}"
+             {}",
+            place.range
         )));
     }
-    match take(registry, clock, service, ip, dry_run).await {
+    match take(place, service, ip, dry_run).await {
         Ok(_) => Ok(()),
         Err(WriteError::Changed) => {
             let why = "provided IP is already allocated";
@@ -290,12 +310,12 @@ async fn this_address(
 
 /// Takes an address if it is free.
 async fn take(
-    registry: &Registry,
-    clock: &Clock,
+    place: Place<'_>,
     service: &Object,
     ip: &str,
     dry_run: bool,
 ) -> Result<Option<Cached>, WriteError> {
+    let registry = place.registry;
     let def = address_def(registry)?;
     if registry.find_cached(&def, "", ip)?.is_some() {
         return Err(WriteError::Changed);
@@ -318,7 +338,7 @@ async fn take(
         }},
     }));
     let mut object = object.unwrap_or_default();
-    rules::begin_create(&def, &mut object, clock);
+    rules::begin_create(&def, &mut object, place.clock);
     registry.insert(&def, &object).await.map(Some)
 }
 
@@ -346,7 +366,8 @@ async fn remove(registry: &Registry, ip: &str, of: Option<&Object>) {
 
 /// Makes addresses and Services agree, as they may not after an end in the middle of a write: what a
 /// Service has is taken, what nobody has is free, and who has none and needs one gets one.
-pub(crate) async fn repair(registry: &Registry, clock: &Clock) -> Result<(), ApiError> {
+pub(crate) async fn repair(place: Place<'_>) -> Result<(), ApiError> {
+    let registry = place.registry;
     let services = all(registry, "", "services");
     let used: BTreeSet<&str> = services.iter().flat_map(addresses).collect();
     for address in all(registry, "networking.k8s.io", "ipaddresses") {
@@ -360,14 +381,14 @@ pub(crate) async fn repair(registry: &Registry, clock: &Clock) -> Result<(), Api
     };
     for service in &services {
         for ip in addresses(service) {
-            match take(registry, clock, service, ip, false).await {
+            match take(place, service, ip, false).await {
                 Ok(_) | Err(WriteError::Changed) => {}
                 Err(WriteError::Api(error)) => return Err(error),
             }
         }
         if needs_address(service) {
             let mut with = service.clone();
-            let ip = any_address(registry, clock, service, false).await?;
+            let ip = any_address(place, service, false).await?;
             set_address(&mut with, &ip);
             let revision = service.resource_version().parse().unwrap_or(0);
             if let Err(WriteError::Api(error)) = registry.replace(def, &with, revision).await {
@@ -379,12 +400,12 @@ pub(crate) async fn repair(registry: &Registry, clock: &Clock) -> Result<(), Api
 }
 
 /// The object that tells where the addresses come from.
-pub(crate) fn service_cidr(now: &str) -> Value {
+pub(crate) fn service_cidr(range: &ServiceRange, now: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "ServiceCIDR",
-        "metadata": { "name": "kubernetes" },
-        "spec": { "cidrs": [SERVICE_CIDR] },
+        "metadata": { "name": DEFAULT_CIDR },
+        "spec": { "cidrs": [range.to_string()] },
         "status": { "conditions": [{
             "type": "Ready",
             "status": "True",

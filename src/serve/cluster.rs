@@ -137,6 +137,7 @@ async fn start_world(ground: &Ground<'_>, address: SocketAddr) -> Result<World, 
             &ground.kept.authority,
             access.client_ca_file.as_deref(),
         )?),
+        service_range: ground.config.service_range.clone(),
         advertised: Some(Advertised {
             address,
             client_ca_pem: parts::client_authority_pem(
@@ -236,7 +237,11 @@ fn open_door(
     world: &World,
     listening: Listening,
 ) -> Result<watch::Receiver<Option<String>>, ServeError> {
-    let tls = parts::server_tls(&ground.kept.authority, listening.address)?;
+    let tls = parts::server_tls(
+        &ground.kept.authority,
+        listening.address,
+        world.api.service_range().api_server(),
+    )?;
     let guard = Guard::new(listening.address, &ground.config.accept_hosts);
     let (served, edge) = (world.api.clone(), ground.branches.edge.clone());
     let (tell, failed) = watch::channel(None);

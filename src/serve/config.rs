@@ -1,6 +1,6 @@
 //! What a cluster is started with. The command line fills it in; a test may as well.
 
-use crate::api::{AuditLogConfig, AuthorizationMode, STANDARD_MODES};
+use crate::api::{AuditLogConfig, AuthorizationMode, STANDARD_MODES, ServiceRange};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -91,6 +91,8 @@ pub struct ServeConfig {
     pub node_shape: NodeShape,
     /// Which requests are told in the audit log, and how it is kept.
     pub audit: Option<AuditConfig>,
+    /// Where Services' addresses come from; `None` is what the cluster was made with.
+    pub service_range: Option<ServiceRange>,
     /// Names by which the API may be asked, and whose pages may ask it, beside its own.
     pub accept_hosts: Vec<String>,
     /// How long `/readyz` says that the server will end before it refuses anything.
@@ -122,6 +124,7 @@ impl Default for ServeConfig {
             nodes: 1,
             node_shape: NodeShape::default(),
             audit: None,
+            service_range: None,
             accept_hosts: Vec::new(),
             shutdown_delay: Duration::ZERO,
             max_requests_inflight: 400,

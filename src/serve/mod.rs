@@ -10,7 +10,7 @@ mod parts;
 mod pki;
 mod token_file;
 
-pub use crate::api::{AuditLogConfig, AuditMode, AuthorizationMode};
+pub use crate::api::{AuditLogConfig, AuditMode, AuthorizationMode, ServiceRange};
 pub use cluster::Cluster;
 pub use config::{AccessConfig, AuditConfig, NODES_MAX, NodeShape, ServeConfig, default_data_dir};
 

@@ -2,8 +2,7 @@
 //! `cluster.rs`. Must not know in which order they start.
 
 use crate::api::{
-    AccountTokens, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, KUBERNETES_SERVICE, TlsFiles,
-    UserInfo,
+    AccountTokens, CertificateAuthority, GROUP_MASTERS, GROUP_NODES, TlsFiles, UserInfo,
 };
 use crate::kubelet::{
     Capacity, Kubelet, KubeletConfig, KubeletMetrics, LocalNodes, MockRuntime, PodRuntime,
@@ -201,8 +200,9 @@ pub(crate) fn client_authority_pem(
 pub(crate) fn server_tls(
     authority: &Authority,
     listen: SocketAddr,
+    service: Ipv4Addr,
 ) -> Result<TlsFiles, ServeError> {
-    let server = authority.server(&certificate_addresses(listen))?;
+    let server = authority.server(&certificate_addresses(listen, service))?;
     Ok(TlsFiles {
         certificate_chain: server.certificate_pem.into_bytes(),
         private_key: server.key_pem.into_bytes(),
@@ -210,11 +210,11 @@ pub(crate) fn server_tls(
 }
 
 /// The addresses that the server's certificate is for.
-fn certificate_addresses(listen: SocketAddr) -> Vec<IpAddr> {
+fn certificate_addresses(listen: SocketAddr, service: Ipv4Addr) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = vec![
         Ipv4Addr::LOCALHOST.into(),
         Ipv6Addr::LOCALHOST.into(),
-        KUBERNETES_SERVICE.into(),
+        service.into(),
     ];
     if !listen.ip().is_unspecified() && !addresses.contains(&listen.ip()) {
         addresses.push(listen.ip());

@@ -6,7 +6,8 @@
 
 use crate::api::Advertised;
 use crate::api::registry::{Registry, WriteError};
-use crate::api::service_addresses::{self, KUBERNETES_SERVICE};
+use crate::api::service_addresses::{self, Place};
+use crate::api::service_range::ServiceRange;
 use crate::api::verbs::rules;
 use crate::meta::Object;
 use crate::stdx::Clock;
@@ -21,22 +22,23 @@ type Wanted = (Value, &'static [&'static [&'static str]]);
 
 /// Writes what is missing or not so any more, and then sees that Services have their addresses.
 pub(crate) async fn advertise(
-    registry: &Registry,
-    clock: &Clock,
+    place: Place<'_>,
     advertised: Option<&Advertised>,
 ) -> Result<(), StoreError> {
-    for (wanted, follows) in advertised.map(objects).into_iter().flatten() {
+    let (registry, clock) = (place.registry, place.clock);
+    let wanted = advertised.map(|advertised| objects(advertised, place.range));
+    for (wanted, follows) in wanted.into_iter().flatten() {
         let wanted = Object::from_value(wanted).unwrap_or_default();
         let written = write(registry, clock, wanted, follows).await;
         if let Err(WriteError::Api(error)) = written {
             return Err(StoreError::Data(error.message));
         }
     }
-    let repaired = service_addresses::repair(registry, clock).await;
+    let repaired = service_addresses::repair(place).await;
     repaired.map_err(|error| StoreError::Data(error.message))
 }
 
-fn objects(advertised: &Advertised) -> Vec<Wanted> {
+fn objects(advertised: &Advertised, range: &ServiceRange) -> Vec<Wanted> {
     let port = advertised.address.port();
     let ip = advertised.address.ip();
     let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
@@ -47,7 +49,7 @@ fn objects(advertised: &Advertised) -> Vec<Wanted> {
             "labels": { "component": "apiserver", "provider": NAME } },
         "spec": {
             "type": "ClusterIP",
-            "clusterIP": KUBERNETES_SERVICE,
+            "clusterIP": range.api_server(),
             "ports": [{ "name": PORT_NAME, "port": 443, "protocol": "TCP", "targetPort": port }],
         },
     });

@@ -8,6 +8,7 @@ mod policy;
 pub(crate) use advertised::advertise;
 
 use crate::api::registry::{Cached, Registry, WriteError};
+use crate::api::service_range::ServiceRange;
 use crate::api::verbs::rules;
 use crate::api::{fairness, service_addresses};
 use crate::meta::{Object, time};
@@ -38,7 +39,11 @@ const PRIORITY_CLASSES: &[(&str, &str)] = &[
 
 /// Makes what is missing, and adds to roles and bindings what they lack, in one commit of the store;
 /// writes nothing where nothing is missing.
-pub(crate) async fn objects(registry: &Registry, clock: &Clock) -> Result<(), StoreError> {
+pub(crate) async fn objects(
+    registry: &Registry,
+    clock: &Clock,
+    range: &ServiceRange,
+) -> Result<(), StoreError> {
     let namespaces = NAMESPACES.iter().map(|name| {
         json!({
             "apiVersion": "v1",
@@ -57,7 +62,7 @@ pub(crate) async fn objects(registry: &Registry, clock: &Clock) -> Result<(), St
         })
     });
     let now = time::rfc3339(clock.now());
-    let cidr = [service_addresses::service_cidr(&now)];
+    let cidr = [service_addresses::service_cidr(range, &now)];
     let firsts = namespaces.chain(classes).chain(cidr);
     let firsts = firsts.filter_map(Object::from_value);
     let flows = fairness::mandatory::objects(clock);

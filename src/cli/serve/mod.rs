@@ -13,7 +13,7 @@ use crate::cli::manifests::{self, FileArgs, Manifest, Manifests};
 use crate::cli::serve::signals::Signals;
 use crate::cli::serve::voice::LogFormat;
 use crate::meta::{Quantity, go_duration};
-use crate::serve::{Cluster, NodeShape, ServeConfig, default_data_dir};
+use crate::serve::{Cluster, NodeShape, ServeConfig, ServiceRange, default_data_dir};
 use crate::stdx::Clock;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// Where compiled code is kept; it may be shared by several servers of one user
     #[arg(long, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
+    /// Where the addresses of services come from [default: 10.96.0.0/12]
+    #[arg(long, value_name = "CIDR")]
+    service_cluster_ip_range: Option<ServiceRange>,
     /// Names by which the API may be asked, and whose pages may ask it, beside its own
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     accept_hosts: Vec<String>,
@@ -221,6 +224,7 @@ fn config(args: &Args, global: &GlobalArgs) -> Result<ServeConfig, CliError> {
             memory_bytes: args.node_memory.unwrap_or(machine.memory_bytes),
             pods: args.node_pods,
         },
+        service_range: args.service_cluster_ip_range.clone(),
         accept_hosts: args.accept_hosts.clone(),
         shutdown_delay: args.shutdown_delay_duration,
         audit: args.audit.config()?,

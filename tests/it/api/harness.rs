@@ -15,14 +15,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use wkube::api::{
-    AccountTokens, ApiConfig, ApiServer, Audit, Body, InProcessIdentity, Limits, TokenTable,
-    UserInfo,
+    AccountTokens, ApiConfig, ApiServer, Audit, Body, InProcessIdentity, Limits, ServiceRange,
+    TokenTable, UserInfo,
 };
 use wkube::client::{Client, InProcess};
 use wkube::controllers::{Controllers, ControllersConfig, Trust};
 use wkube::resources::Scheme;
 use wkube::stdx::{BoxStream, Clock, Dialer, NodeTransport, Shutdown};
-use wkube::store::{MemoryStore, Store, StoreOptions};
+use wkube::store::{MemoryStore, Store, StoreError, StoreOptions};
 
 /// Connects to what a test has put there.
 #[derive(Default)]
@@ -120,13 +120,21 @@ impl Cluster {
     }
 
     pub async fn on(store: Arc<dyn Store>, limits: Limits, clock: Clock) -> Self {
-        Self::made(store, limits, clock, None).await
+        let made = Self::made(store, limits, clock, None, None).await;
+        made.unwrap()
     }
 
     /// A server that keeps an audit log.
     pub async fn audited(audit: Arc<Audit>) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(StoreOptions::default()));
-        Self::made(store, Limits::default(), Clock::real(), Some(audit)).await
+        let made = Self::made(store, Limits::default(), Clock::real(), Some(audit), None).await;
+        made.unwrap()
+    }
+
+    /// A server whose Services have their addresses from `range`.
+    pub async fn of_range(store: Arc<dyn Store>, range: &str) -> Result<Self, StoreError> {
+        let range = Some(range.parse().unwrap());
+        Self::made(store, Limits::default(), Clock::real(), None, range).await
     }
 
     async fn made(
@@ -134,13 +142,15 @@ impl Cluster {
         limits: Limits,
         clock: Clock,
         audit: Option<Arc<Audit>>,
-    ) -> Self {
+        service_range: Option<ServiceRange>,
+    ) -> Result<Self, StoreError> {
         let net = Arc::new(TestNet::default());
         let shutdown = Shutdown::new();
         let mut tokens = TokenTable::new();
         tokens.insert("admin-token", admin());
         tokens.insert("nobody-token", UserInfo::new("nobody", &[]));
         let server = ApiServer::start(ApiConfig {
+            service_range,
             metrics: Default::default(),
             audit,
             store,
@@ -157,13 +167,12 @@ impl Cluster {
             shutdown: shutdown.clone(),
             limits,
         })
-        .await
-        .unwrap();
-        Self {
+        .await?;
+        Ok(Self {
             server,
             net,
             shutdown,
-        }
+        })
     }
 
     /// Sends a request as it is.

@@ -150,3 +150,41 @@ async fn a_new_start_makes_addresses_and_services_agree() {
     let second = Cluster::on(store, limits, clock).await;
     assert_eq!(addresses(&second).await, [ip]);
 }
+
+#[tokio::test]
+async fn a_cluster_keeps_the_range_that_it_was_made_with() {
+    let store = Arc::new(MemoryStore::new(StoreOptions::default()));
+    let cluster = Cluster::of_range(store.clone(), "10.7.0.0/24")
+        .await
+        .unwrap();
+    let cidr = "/apis/networking.k8s.io/v1/servicecidrs/kubernetes";
+    let told = cluster.get(cidr).await.expect(200);
+    assert_eq!(told["spec"]["cidrs"], json!(["10.7.0.0/24"]));
+    let own = cluster.server.service_range().api_server();
+    assert_eq!(own.to_string(), "10.7.0.1");
+    let ports = json!([{ "port": 80 }]);
+    for number in 0..30 {
+        let body = service(&format!("a{number}"), json!({ "ports": ports }));
+        let made = cluster.post(SERVICES, &body).await.expect(201);
+        let ip = made["spec"]["clusterIP"].as_str().unwrap();
+        assert!(ip.starts_with("10.7.0."), "{ip}");
+    }
+    let asked = json!({ "clusterIP": "10.96.0.9", "ports": ports });
+    let refused = cluster.post(SERVICES, &service("b", asked)).await;
+    let refused = refused.message(422);
+    assert!(
+        refused.ends_with("The range of valid IPs is 10.7.0.0/24"),
+        "{refused}"
+    );
+    drop(cluster);
+
+    // Another range would leave the Services with addresses that are nobody's.
+    let other = Cluster::of_range(store.clone(), "10.8.0.0/24").await;
+    let why = other.err().unwrap().to_string();
+    assert!(
+        why.contains("are 10.7.0.0/24: they cannot be 10.8.0.0/24"),
+        "{why}"
+    );
+    let same = Cluster::on(store, Limits::default(), Clock::real()).await;
+    assert_eq!(same.server.service_range().to_string(), "10.7.0.0/24");
+}

@@ -48,6 +48,7 @@ async fn edge() -> Edge {
     let net = Arc::new(TestNet::default());
     let shutdown = Shutdown::new();
     let server = ApiServer::start(ApiConfig {
+        service_range: None,
         metrics: Default::default(),
         audit: None,
         store: Arc::new(MemoryStore::new(StoreOptions::default())),

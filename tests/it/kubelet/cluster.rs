@@ -117,6 +117,7 @@ impl Cluster {
         let shutdown = Shutdown::new();
         let nodes = LocalNodes::new(shutdown.child());
         let server = ApiServer::start(ApiConfig {
+            service_range: None,
             metrics: Default::default(),
             audit: None,
             store: Arc::new(MemoryStore::new(StoreOptions::default())),
