@@ -2,6 +2,7 @@
 
 use crate::client::{Client, ClientError, EventRecorder, WorkQueue};
 use crate::controllers::members::{Members, Selectors};
+use crate::controllers::workloads::daemon_set::Delays;
 use crate::meta::{Object, ObjectKey};
 use crate::stdx::Clock;
 use futures::future::BoxFuture;
@@ -34,6 +35,12 @@ pub(crate) struct Caches {
     pub(crate) pods: Members,
     /// All ReplicaSets.
     pub(crate) replica_sets: Members,
+    /// All ControllerRevisions.
+    pub(crate) revisions: Members,
+    /// All nodes.
+    pub(crate) nodes: Members,
+    /// How long failed pods of DaemonSets stay.
+    pub(crate) daemon_delays: Delays,
     /// The selectors of the workloads, by what they are.
     pub(crate) selectors: SelectorsOf,
 }
@@ -47,18 +54,28 @@ pub(crate) struct SelectorsOf {
     pub(crate) replica_sets: Arc<Selectors>,
     /// Of ReplicationControllers.
     pub(crate) replication_controllers: Arc<Selectors>,
+    /// Of DaemonSets.
+    pub(crate) daemon_sets: Arc<Selectors>,
+    /// Of StatefulSets.
+    pub(crate) stateful_sets: Arc<Selectors>,
 }
 
 impl Caches {
     /// The resources whose members are kept: the feeds that always run.
-    pub(crate) const RESOURCES: [(&'static str, &'static str, &'static str); 2] =
-        [("", "v1", "pods"), ("apps", "v1", "replicasets")];
+    pub(crate) const RESOURCES: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("", "v1", "pods"),
+        ("apps", "v1", "replicasets"),
+        ("apps", "v1", "controllerrevisions"),
+        ("", "v1", "nodes"),
+    ];
 
     /// The members of a resource, if they are kept.
     pub(crate) fn members(&self, resource: &str) -> Option<&Members> {
         match resource {
             "pods" => Some(&self.pods),
             "replicasets" => Some(&self.replica_sets),
+            "controllerrevisions" => Some(&self.revisions),
+            "nodes" => Some(&self.nodes),
             _ => None,
         }
     }
@@ -69,6 +86,8 @@ impl Caches {
             "deployments" => Some(&self.selectors.deployments),
             "replicasets" => Some(&self.selectors.replica_sets),
             "replicationcontrollers" => Some(&self.selectors.replication_controllers),
+            "daemonsets" => Some(&self.selectors.daemon_sets),
+            "statefulsets" => Some(&self.selectors.stateful_sets),
             _ => None,
         }
     }

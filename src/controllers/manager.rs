@@ -200,7 +200,7 @@ impl Controllers {
                 clock: config.clock.clone(),
             }
         };
-        let mut feeds: Vec<Feed> = Caches::RESOURCES.into_iter().map(Feed::of).collect();
+        let mut feeds: Vec<Feed> = Caches::RESOURCES.iter().copied().map(Feed::of).collect();
         let mut queues = Vec::new();
         for def in CONTROLLERS {
             let context = context_of(def.account);
@@ -278,7 +278,7 @@ fn register(metrics: &Metrics, queues: Vec<(&'static str, ReadStats)>) {
 async fn work(def: &'static ControllerDef, context: Context, queue: WorkQueue<ObjectKey>) {
     if def.listen.is_some() {
         // Who counts members must have seen them all.
-        for (_, _, resource) in Caches::RESOURCES {
+        for &(_, _, resource) in Caches::RESOURCES {
             if let Some(members) = context.caches.members(resource) {
                 members.progress().reached(1).await;
             }

@@ -9,7 +9,9 @@ use crate::client::{Progress, WorkQueue};
 use crate::meta::labels::Selector;
 use crate::meta::{Object, ObjectKey, time};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Taint;
 use parking_lot::RwLock;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub(crate) enum Phase {
 pub(crate) struct PodFacts {
     /// `spec.nodeName`.
     pub(crate) node: Box<str>,
+    /// Of a pod that is not bound, the one node that it is for, if there is one.
+    pub(crate) target: Box<str>,
     /// `status.phase`.
     pub(crate) phase: Phase,
     /// Since when it is ready, if it is.
@@ -65,8 +69,10 @@ impl PodFacts {
         let restarts = status("containerStatuses").into_iter().flatten();
         let restarts = restarts.filter_map(|container| container.get("restartCount")?.as_i64());
         let cost = pod.annotation("controller.kubernetes.io/pod-deletion-cost");
+        let node = pod.str_at(&["spec", "nodeName"]);
         Self {
-            node: pod.str_at(&["spec", "nodeName"]).into(),
+            target: if node.is_empty() { target_of(pod) } else { "" }.into(),
+            node: node.into(),
             phase: match pod.str_at(&["status", "phase"]) {
                 "Running" => Phase::Running,
                 "Succeeded" => Phase::Succeeded,
@@ -78,6 +84,33 @@ impl PodFacts {
             restarts: restarts.max().unwrap_or(0),
             deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
         }
+    }
+}
+
+/// The node that a pod's affinity names, as that of a DaemonSet's pods does.
+/// Kubernetes: GetTargetNodeName.
+fn target_of(pod: &Object) -> &str {
+    let path = [
+        "spec",
+        "affinity",
+        "nodeAffinity",
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "nodeSelectorTerms",
+    ];
+    let terms = pod.get(&path).and_then(Value::as_array);
+    let by_name = terms
+        .into_iter()
+        .flatten()
+        .filter_map(|term| term.get("matchFields")?.as_array())
+        .flatten()
+        .find(|field| {
+            let says = |name: &str| field.get(name).and_then(Value::as_str);
+            says("key") == Some("metadata.name") && says("operator") == Some("In")
+        });
+    let values = by_name.and_then(|field| field.get("values")?.as_array());
+    match values.map(Vec::as_slice) {
+        Some([Value::String(name)]) => name,
+        _ => "",
     }
 }
 
@@ -107,7 +140,7 @@ impl Owner {
 }
 
 /// One that may belong to a workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Member {
     /// Namespace and name.
     pub(crate) key: ObjectKey,
@@ -123,6 +156,8 @@ pub(crate) struct Member {
     pub(crate) created: Timestamp,
     /// Of a pod what a pod has; nothing is in it for other kinds.
     pub(crate) pod: PodFacts,
+    /// Of a node its taints.
+    pub(crate) taints: Box<[Taint]>,
 }
 
 impl Member {
@@ -150,6 +185,11 @@ impl Member {
             deleting: object.deletion_timestamp().is_some(),
             created: time::parse(created).unwrap_or(Timestamp::UNIX_EPOCH),
             pod: PodFacts::of(object),
+            taints: object
+                .get(&["spec", "taints"])
+                .and_then(|taints| Vec::deserialize(taints).ok())
+                .unwrap_or_default()
+                .into(),
         }
     }
 
@@ -158,14 +198,16 @@ impl Member {
         !self.deleting && !self.pod.ended()
     }
 
+    /// The label of a key.
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        let at = self.labels.binary_search_by(|(own, _)| (**own).cmp(key));
+        let at = at.ok().and_then(|at| self.labels.get(at));
+        at.map(|(_, value)| &**value)
+    }
+
     /// Whether its labels match.
     pub(crate) fn matches(&self, selector: &Selector) -> bool {
-        selector.matches(|key| {
-            let at = self.labels.binary_search_by(|(own, _)| (**own).cmp(key));
-            at.ok()
-                .and_then(|at| self.labels.get(at))
-                .map(|(_, value)| &**value)
-        })
+        selector.matches(|key| self.label(key))
     }
 }
 
@@ -323,6 +365,17 @@ impl Selectors {
                 all.remove(key.namespace.as_str());
             }
         }
+    }
+
+    /// All workloads.
+    pub(crate) fn all(&self) -> Vec<ObjectKey> {
+        let all = self.0.read();
+        all.iter()
+            .flat_map(|(namespace, own)| {
+                own.keys()
+                    .map(move |name| ObjectKey::new(&**namespace, &**name))
+            })
+            .collect()
     }
 
     /// The workloads whose selector matches.

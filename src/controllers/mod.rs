@@ -36,7 +36,9 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &service_account::CONTROLLER,
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,
+    &workloads::daemon_set::CONTROLLER,
     &workloads::deployment::CONTROLLER,
     &workloads::replica_set::REPLICATION_CONTROLLERS,
     &workloads::replica_set::REPLICA_SETS,
+    &workloads::stateful_set::CONTROLLER,
 ];

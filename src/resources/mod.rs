@@ -22,6 +22,7 @@ mod lifecycle;
 pub mod networking;
 pub mod node;
 pub mod openapi;
+pub mod placement;
 pub mod policy;
 pub mod rbac;
 pub mod resource;

@@ -266,3 +266,123 @@ fn the_seed_s_deployment_rolls_forward_and_back() {
         server.until(&kubectl, &all, str::is_empty);
     }
 }
+
+/// A manifest of our own: the seed names StatefulSets and has none.
+fn manifest(name: &str) -> String {
+    format!("{}/tests/manifests/{name}.yaml", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The numbers that `rollout history` shows.
+fn revisions(history: &str) -> Vec<String> {
+    let numbers = history
+        .lines()
+        .skip(2)
+        .filter_map(|line| line.split(' ').next());
+    let numbers = numbers.filter(|number| !number.is_empty());
+    numbers.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_stateful_set_keeps_names_and_rolls_in_order() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &[]);
+        let (manifest, ok) = (manifest("simple-statefulset"), |args: &[&str]| {
+            server.ok(&kubectl, args)
+        });
+        let names = ["get", "pods", "-l", "app=echo", "-o", "name"];
+        let rolled = || {
+            let said = ok(&["rollout", "status", "sts", "echo"]);
+            assert!(said.contains("roll out complete: 2 new pods"), "{said}");
+        };
+        let history = || revisions(&ok(&["rollout", "history", "sts", "echo"]));
+        assert_eq!(
+            ok(&["apply", "-f", &manifest]),
+            "statefulset.apps/echo created\n"
+        );
+        rolled();
+        assert_eq!(ok(&names), "pod/echo-0\npod/echo-1\n");
+        let uid = ["get", "pod", "echo-0", "-o", "jsonpath={.metadata.uid}"];
+        let before = ok(&uid);
+        ok(&["delete", "pod", "echo-0"]);
+        let again = ["get", "pods", "-o", "jsonpath={.items[*].metadata.uid}"];
+        server.until(&kubectl, &again, |text| {
+            !text.contains(&before) && text.split(' ').count() == 2
+        });
+        let ready = "jsonpath={.status.readyReplicas}";
+        let status = ["get", "sts", "echo", "-o", ready];
+        server.until(&kubectl, &status, |text| text == "2");
+        ok(&["rollout", "restart", "sts", "echo"]);
+        rolled();
+        assert_eq!(history(), ["1", "2"]);
+        ok(&["rollout", "undo", "sts", "echo"]);
+        rolled();
+        assert_eq!(history(), ["2", "3"]);
+        ok(&["scale", "sts", "echo", "--replicas=1"]);
+        server.until(&kubectl, &names, |text| text == "pod/echo-0\n");
+        let described = ok(&["describe", "sts", "echo"]);
+        for words in [
+            "create Pod echo-0 in StatefulSet echo successful",
+            "delete Pod echo-1 in StatefulSet echo successful",
+        ] {
+            assert!(described.contains(words), "{described}");
+        }
+        ok(&["delete", "-f", &manifest]);
+        let all = ["get", "controllerrevisions,pods", "-o", "name"];
+        server.until(&kubectl, &all, str::is_empty);
+    }
+}
+
+#[test]
+fn a_daemon_set_runs_on_each_node_and_rolls() {
+    for kubectl in kubectls() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), &["--nodes", "3"]);
+        let (manifest, ok) = (manifest("simple-daemonset"), |args: &[&str]| {
+            server.ok(&kubectl, args)
+        });
+        let rolled = || {
+            let said = ok(&["rollout", "status", "ds", "echo"]);
+            let end = "daemon set \"echo\" successfully rolled out\n";
+            assert!(said.ends_with(end), "{said}");
+        };
+        assert_eq!(
+            ok(&["apply", "-f", &manifest]),
+            "daemonset.apps/echo created\n"
+        );
+        rolled();
+        let on = "jsonpath={range .items[*]}{.spec.nodeName} {end}";
+        let nodes = ["get", "pods", "-o", on];
+        let all_three = |text: &str| {
+            let mut nodes: Vec<&str> = text.split_whitespace().collect();
+            nodes.sort_unstable();
+            nodes == ["wkube-0", "wkube-1", "wkube-2"]
+        };
+        assert!(all_three(&ok(&nodes)));
+        // Pods of DaemonSets endure a cordon; a taint of one's own they do not.
+        ok(&["cordon", "wkube-1"]);
+        ok(&["taint", "node", "wkube-2", "own=x:NoExecute"]);
+        server.until(&kubectl, &nodes, |text| {
+            text.split_whitespace().count() == 2
+        });
+        ok(&["taint", "node", "wkube-2", "own-"]);
+        server.until(&kubectl, &nodes, all_three);
+        ok(&["rollout", "restart", "ds", "echo"]);
+        rolled();
+        ok(&["rollout", "undo", "ds", "echo"]);
+        rolled();
+        let history = revisions(&ok(&["rollout", "history", "ds", "echo"]));
+        assert_eq!(history, ["2", "3"]);
+        let described = ok(&["describe", "ds", "echo"]);
+        for words in [
+            "Desired Number of Nodes Scheduled: 3",
+            "Number of Nodes Scheduled with Up-to-date Pods: 3",
+            "SuccessfulCreate",
+            "Created pod: echo-",
+        ] {
+            assert!(described.contains(words), "{described}");
+        }
+        ok(&["delete", "-f", &manifest]);
+        server.until(&kubectl, &nodes, str::is_empty);
+    }
+}

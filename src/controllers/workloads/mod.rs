@@ -7,9 +7,12 @@
 
 mod claim;
 mod conditions;
+pub(super) mod daemon_set;
 pub(super) mod deployment;
+mod history;
 mod pod_control;
 pub(super) mod replica_set;
+pub(super) mod stateful_set;
 mod template;
 
 use crate::client::{ClientError, Meta, ObjectReference};
@@ -93,4 +96,21 @@ impl Written {
 /// A whole number at `path`, 0 if absent.
 fn number(object: &Object, path: &[&str]) -> i64 {
     object.get(path).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// An absolute number, or a percentage of `of`, rounded up or down; 0 if there is none.
+/// Kubernetes: GetScaledValueFromIntOrPercent.
+fn number_or_percent(value: Option<&Value>, of: i64, up: bool) -> i64 {
+    let Some(value) = value else { return 0 };
+    if let Some(number) = value.as_i64() {
+        return number;
+    }
+    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
+    let percent: i64 = percent.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let product = percent.saturating_mul(of);
+    if up {
+        product.saturating_add(99) / 100
+    } else {
+        product / 100
+    }
 }

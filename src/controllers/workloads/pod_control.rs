@@ -7,6 +7,7 @@ use crate::controllers::def::Context;
 use crate::controllers::members::Member;
 use crate::meta::{GroupVersionResource, Object};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Pods that one turn makes or deletes at most; the next turn goes on.
@@ -40,28 +41,30 @@ pub(super) fn pod_of_template(template: &Value, owner: &Object, reference: Value
     })
 }
 
-/// Makes `count` pods: one, then two, four, eight at a time, so that a template that is always
+/// Makes `count` pods, of which `pod` is that of each index: one, then two, four, eight at a time, so that a template that is always
 /// refused is refused few times. Answers when all stand in the members; the first error ends it.
-pub(super) async fn make(
+pub(super) async fn make<'a>(
     context: &Context,
     (flavor, owner): (&Flavor, &Object),
-    pod: &Value,
+    pod: impl Fn(usize) -> Cow<'a, Value>,
     count: usize,
 ) -> Result<(), ClientError> {
-    let mut left = count.min(BURST_PODS);
+    let count = count.min(BURST_PODS);
+    let mut begun = 0;
     let mut batch = 1;
     let mut newest = 0;
     let mut outcome = Ok(());
-    while left > 0 && outcome.is_ok() {
-        let size = batch.min(left);
-        let made = (0..size).map(|_| make_one(context, (flavor, owner), pod));
+    while begun < count && outcome.is_ok() {
+        let size = batch.min(count - begun);
+        let made =
+            (begun..begun + size).map(|index| make_one(context, (flavor, owner), pod(index)));
         for made in futures::future::join_all(made).await {
             match made {
                 Ok(revision) => newest = revision.max(newest),
                 Err(error) => outcome = Err(error),
             }
         }
-        left -= size;
+        begun += size;
         batch *= 2;
     }
     catch_up(context, newest, &outcome).await?;
@@ -76,13 +79,13 @@ pub(super) async fn make(
 async fn make_one(
     context: &Context,
     (flavor, owner): (&Flavor, &Object),
-    pod: &Value,
+    pod: Cow<'_, Value>,
 ) -> Result<u64, ClientError> {
     let namespace = owner.namespace();
     let pods = pods();
     let made = context
         .client
-        .create::<Written>(&pods, namespace, None, pod);
+        .create::<Written>(&pods, namespace, None, &*pod);
     let about = || flavor.reference(owner);
     match made.await {
         Ok(made) => {
@@ -163,7 +166,7 @@ async fn delete_one(
 
 /// Waits until the members know of every write up to `newest`; and, when a write may have been done
 /// though its answer did not come, until they know all that there is.
-async fn catch_up(
+pub(super) async fn catch_up(
     context: &Context,
     newest: u64,
     outcome: &Result<(), ClientError>,

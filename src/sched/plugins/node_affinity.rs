@@ -2,51 +2,21 @@
 //! preferred raises the score.
 //! Kubernetes: component-helpers `scheduling/corev1/nodeaffinity`.
 
+use crate::resources::placement::{Place, holds, selects};
 use crate::sched::cycle::Refusal;
 use crate::sched::node_info::{NodeInfo, PodInfo};
 use crate::sched::plugins::{Plugin, scale};
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 
 pub(crate) struct NodeAffinity;
 
-/// Whether a value (absent: the label is not there) satisfies a requirement.
-fn satisfies(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let values = requirement.values.as_deref().unwrap_or_default();
-    let listed = |value: &str| values.iter().any(|own| own == value);
-    let compare = |ordering: std::cmp::Ordering| {
-        let (Some(value), [limit]) = (value, values) else {
-            return false;
-        };
-        match (value.parse::<i64>(), limit.parse::<i64>()) {
-            (Ok(value), Ok(limit)) => value.cmp(&limit) == ordering,
-            _ => false,
-        }
-    };
-    match requirement.operator.as_str() {
-        "In" => value.is_some_and(listed),
-        "NotIn" => !value.is_some_and(listed),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compare(std::cmp::Ordering::Greater),
-        "Lt" => compare(std::cmp::Ordering::Less),
-        _ => false,
+impl Place for NodeInfo {
+    fn name(&self) -> &str {
+        Self::name(self)
     }
-}
 
-/// Whether a term holds for a node. A term without requirements holds for none.
-fn holds(term: &NodeSelectorTerm, node: &NodeInfo) -> bool {
-    let expressions = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    if expressions.is_empty() && fields.is_empty() {
-        return false;
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels().get(key).map(String::as_str)
     }
-    let labels = node.labels();
-    expressions
-        .iter()
-        .all(|r| satisfies(r, labels.get(&r.key).map(String::as_str)))
-        && fields
-            .iter()
-            .all(|r| r.key == "metadata.name" && satisfies(r, Some(node.name())))
 }
 
 impl Plugin for NodeAffinity {
@@ -65,12 +35,7 @@ impl Plugin for NodeAffinity {
                 a.required_during_scheduling_ignored_during_execution
                     .as_ref()
             })
-            .is_none_or(|selector| {
-                selector
-                    .node_selector_terms
-                    .iter()
-                    .any(|term| holds(term, node))
-            });
+            .is_none_or(|selector| selects(selector, node));
         if selected && required {
             Ok(())
         } else {

@@ -1,9 +1,9 @@
 //! NodeUnschedulable: a cordoned node takes only pods that tolerate it.
 
+use crate::resources::placement::tolerates;
 use crate::sched::cycle::Refusal;
 use crate::sched::node_info::{NodeInfo, PodInfo};
 use crate::sched::plugins::Plugin;
-use crate::sched::plugins::taint_toleration::tolerates;
 use k8s_openapi::api::core::v1::Taint;
 
 pub(crate) struct NodeUnschedulable;

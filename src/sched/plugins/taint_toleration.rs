@@ -2,30 +2,13 @@
 //! to be avoided lower the score.
 //! Kubernetes: core/v1 `Toleration.ToleratesTaint`.
 
+use crate::resources::placement::tolerates;
 use crate::sched::cycle::Refusal;
 use crate::sched::node_info::{NodeInfo, PodInfo};
 use crate::sched::plugins::{Plugin, scale};
-use k8s_openapi::api::core::v1::{Taint, Toleration};
+use k8s_openapi::api::core::v1::Taint;
 
 pub(crate) struct TaintToleration;
-
-/// Whether `toleration` covers `taint`.
-pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let (effect, key) = (text(&toleration.effect), text(&toleration.key));
-    if !effect.is_empty() && effect != taint.effect {
-        return false;
-    }
-    if !key.is_empty() && key != taint.key {
-        return false;
-    }
-    match text(&toleration.operator).as_str() {
-        "Exists" => true,
-        // The empty operator is Equal; the empty key with Equal covers nothing.
-        "" | "Equal" => !key.is_empty() && text(&toleration.value) == text(&taint.value),
-        _ => false,
-    }
-}
 
 fn untolerated<'a>(
     pod: &PodInfo,

@@ -1,7 +1,7 @@
 //! A Deployment and its ReplicaSets as the decisions see them: numbers read once. Pure.
 //! Kubernetes: `pkg/controller/deployment/util/deployment_util.go`.
 
-use crate::controllers::workloads::{number, template};
+use crate::controllers::workloads::{number, number_or_percent, template};
 use crate::meta::{Object, time};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -33,23 +33,6 @@ pub(super) struct Deployment {
     pub(super) max_unavailable: i64,
 }
 
-/// An absolute number, or a percentage of `of`, rounded up or down.
-/// Kubernetes: GetScaledValueFromIntOrPercent.
-fn scaled(value: Option<&Value>, of: i64, up: bool) -> i64 {
-    let Some(value) = value else { return 0 };
-    if let Some(number) = value.as_i64() {
-        return number;
-    }
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
-    let percent: i64 = percent.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let product = percent.saturating_mul(of);
-    if up {
-        product.saturating_add(99) / 100
-    } else {
-        product / 100
-    }
-}
-
 impl Deployment {
     pub(super) fn new(object: Object) -> Self {
         let replicas = number(&object, &["spec", "replicas"]);
@@ -57,8 +40,8 @@ impl Deployment {
         let part = |name: &str| object.get(&["spec", "strategy", "rollingUpdate", name]);
         let (mut max_surge, mut max_unavailable) = (0, 0);
         if rolling {
-            max_surge = scaled(part("maxSurge"), replicas, true);
-            max_unavailable = scaled(part("maxUnavailable"), replicas, false);
+            max_surge = number_or_percent(part("maxSurge"), replicas, true);
+            max_unavailable = number_or_percent(part("maxUnavailable"), replicas, false);
             // Both round to nothing: then one may be missing, or nothing would ever move.
             if max_surge == 0 && max_unavailable == 0 {
                 max_unavailable = 1;

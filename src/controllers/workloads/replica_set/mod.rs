@@ -14,6 +14,7 @@ use crate::meta::{Object, ObjectKey};
 use futures::FutureExt;
 use plan::{Act, Counted};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// ReplicaSets.
@@ -129,7 +130,8 @@ async fn carry_out(
             let template = set.get(&["spec", "template"]).cloned().unwrap_or(json!({}));
             let reference = flavor.owner_reference(set);
             let pod = pod_control::pod_of_template(&template, set, reference);
-            pod_control::make(context, (flavor, set), &pod, *count).await
+            let each = |_| Cow::Borrowed(&pod);
+            pod_control::make(context, (flavor, set), each, *count).await
         }
         Act::Delete(doomed) => pod_control::delete(context, (flavor, set), doomed).await,
     }
