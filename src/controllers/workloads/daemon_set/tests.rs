@@ -292,7 +292,7 @@ fn whatever_happens_each_node_gets_its_one_pod() {
                     _ => {}
                 }
             }
-            gone.iter().for_each(|name| drop(pods.remove(name)));
+            pods.retain(|name, _| !gone.contains(name));
         }
         let nodes: Vec<_> = names[..count]
             .iter()
