@@ -1,8 +1,11 @@
 //! The row of a controller: its name, what it follows, what it does with a key.
 
 use crate::client::{Client, ClientError, EventRecorder, WorkQueue};
+use crate::controllers::disruption::Budgets;
 use crate::controllers::members::{Members, Selectors};
+use crate::controllers::taint_eviction::Taints;
 use crate::controllers::workloads::daemon_set::Delays;
+use crate::controllers::workloads::job::Memory as JobMemory;
 use crate::meta::{Object, ObjectKey};
 use crate::stdx::Clock;
 use futures::future::BoxFuture;
@@ -33,6 +36,8 @@ pub(crate) struct Context {
 pub(crate) struct Caches {
     /// All pods.
     pub(crate) pods: Members,
+    /// All Jobs.
+    pub(crate) jobs: Members,
     /// All ReplicaSets.
     pub(crate) replica_sets: Members,
     /// All ControllerRevisions.
@@ -43,6 +48,12 @@ pub(crate) struct Caches {
     pub(crate) daemon_delays: Delays,
     /// The selectors of the workloads, by what they are.
     pub(crate) selectors: SelectorsOf,
+    /// What has failed of the Jobs that run.
+    pub(crate) job_failures: JobMemory,
+    /// Which pods a PodDisruptionBudget is for.
+    pub(crate) budgets: Budgets,
+    /// What drives pods away from nodes.
+    pub(crate) taints: Taints,
 }
 
 /// The selectors of each resource that counts its members.
@@ -50,6 +61,8 @@ pub(crate) struct Caches {
 pub(crate) struct SelectorsOf {
     /// Of Deployments.
     pub(crate) deployments: Arc<Selectors>,
+    /// Of Jobs.
+    pub(crate) jobs: Arc<Selectors>,
     /// Of ReplicaSets.
     pub(crate) replica_sets: Arc<Selectors>,
     /// Of ReplicationControllers.
@@ -67,12 +80,14 @@ impl Caches {
         ("apps", "v1", "replicasets"),
         ("apps", "v1", "controllerrevisions"),
         ("", "v1", "nodes"),
+        ("batch", "v1", "jobs"),
     ];
 
     /// The members of a resource, if they are kept.
     pub(crate) fn members(&self, resource: &str) -> Option<&Members> {
         match resource {
             "pods" => Some(&self.pods),
+            "jobs" => Some(&self.jobs),
             "replicasets" => Some(&self.replica_sets),
             "controllerrevisions" => Some(&self.revisions),
             "nodes" => Some(&self.nodes),
@@ -84,6 +99,7 @@ impl Caches {
     pub(crate) fn selectors(&self, resource: &str) -> Option<&Arc<Selectors>> {
         match resource {
             "deployments" => Some(&self.selectors.deployments),
+            "jobs" => Some(&self.selectors.jobs),
             "replicasets" => Some(&self.selectors.replica_sets),
             "replicationcontrollers" => Some(&self.selectors.replication_controllers),
             "daemonsets" => Some(&self.selectors.daemon_sets),

@@ -6,6 +6,7 @@
 //! Kubernetes: `pkg/controller/controller_utils.go`, `controller_ref_manager.go`.
 
 use crate::client::{Progress, WorkQueue};
+use crate::controllers::job_facts::JobFacts;
 use crate::meta::labels::Selector;
 use crate::meta::{Object, ObjectKey, time};
 use jiff::Timestamp;
@@ -47,6 +48,10 @@ pub(crate) struct PodFacts {
     pub(crate) restarts: i64,
     /// The annotation `controller.kubernetes.io/pod-deletion-cost`.
     pub(crate) deletion_cost: i32,
+    /// Whether its node has ended it to save itself.
+    pub(crate) evicted: bool,
+    /// What a Job counts by; none for the pods of others.
+    pub(crate) job: Option<Box<JobFacts>>,
 }
 
 impl PodFacts {
@@ -83,6 +88,8 @@ impl PodFacts {
             ready: ready.map(|_| since.unwrap_or(Timestamp::UNIX_EPOCH)),
             restarts: restarts.max().unwrap_or(0),
             deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+            evicted: pod.str_at(&["status", "reason"]) == "Evicted",
+            job: JobFacts::of(pod),
         }
     }
 }
@@ -117,6 +124,8 @@ fn target_of(pod: &Object) -> &str {
 /// The owner that a member is managed by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
+    /// Its API version.
+    pub(crate) api_version: Box<str>,
     /// Its kind.
     pub(crate) kind: Box<str>,
     /// Its name, in the member's namespace.
@@ -132,6 +141,7 @@ impl Owner {
         let owner = owners.iter().find(is_controller)?;
         let text = |name: &str| owner.get(name).and_then(Value::as_str).unwrap_or_default();
         Some(Self {
+            api_version: text("apiVersion").into(),
             kind: text("kind").into(),
             name: text("name").into(),
             uid: text("uid").into(),
@@ -224,7 +234,7 @@ pub(crate) struct Members {
 
 #[derive(Default)]
 struct Index {
-    all: HashMap<ObjectKey, Arc<Member>>,
+    all: BTreeMap<ObjectKey, Arc<Member>>,
     /// By the unique id of the owner, then by name.
     owned: HashMap<Box<str>, BTreeMap<Box<str>, Arc<Member>>>,
     /// Those without an owner, by namespace, then by name.
@@ -309,13 +319,18 @@ impl Members {
 
     /// Waits until all of `doomed` are gone, or known to be going.
     pub(crate) async fn going(&self, doomed: &[Arc<Member>]) {
+        self.until(doomed, |now| now.deleting).await;
+    }
+
+    /// Waits until all of `members` are gone, or known to be as `done` says.
+    pub(crate) async fn until(&self, members: &[Arc<Member>], done: impl Fn(&Member) -> bool) {
         loop {
             let seen = self.progress.now();
             let stays = |of: &Arc<Member>| {
                 let now = self.get(&of.key);
-                now.is_some_and(|now| now.uid == of.uid && !now.deleting)
+                now.is_some_and(|now| now.uid == of.uid && !done(&now))
             };
-            if !doomed.iter().any(stays) {
+            if !members.iter().any(stays) {
                 return;
             }
             self.progress.reached(seen + 1).await;
@@ -327,6 +342,22 @@ impl Members {
         let index = self.index.read();
         let owned = index.owned.get(uid).into_iter().flatten();
         owned.map(|(_, member)| member.clone()).collect()
+    }
+
+    /// All of a namespace, by name.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Arc<Member>> {
+        let index = self.index.read();
+        let own = index.all.range(ObjectKey::new(namespace, "")..);
+        own.take_while(|(key, _)| key.namespace == namespace)
+            .map(|(_, member)| member.clone())
+            .collect()
+    }
+
+    /// All that `wanted` says, of whatever namespace.
+    pub(crate) fn filtered(&self, wanted: impl Fn(&Member) -> bool) -> Vec<Arc<Member>> {
+        let index = self.index.read();
+        let all = index.all.values().filter(|member| wanted(member));
+        all.cloned().collect()
     }
 
     /// Those of a namespace that nobody manages, by name.

@@ -6,7 +6,9 @@
 mod account_tokens;
 mod cluster_role_aggregation;
 mod def;
+mod disruption;
 mod garbage_collector;
+mod job_facts;
 mod manager;
 mod members;
 mod namespace;
@@ -14,8 +16,10 @@ mod node_lifecycle;
 mod pod_gc;
 mod resource_quota;
 mod root_ca_publisher;
+mod scale;
 mod service_account;
 mod storage_protection;
+mod taint_eviction;
 mod workloads;
 
 pub use def::{SignToken, Trust};
@@ -28,6 +32,8 @@ use def::ControllerDef;
 pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &account_tokens::CONTROLLER,
     &cluster_role_aggregation::CONTROLLER,
+    &disruption::CONTROLLER,
+    &disruption::STALE,
     &namespace::CONTROLLER,
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,
@@ -37,7 +43,12 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &storage_protection::CLAIMS,
     &storage_protection::VOLUMES,
     &workloads::daemon_set::CONTROLLER,
+    &taint_eviction::CONTROLLER,
+    &workloads::cron_job::CONTROLLER,
     &workloads::deployment::CONTROLLER,
+    &workloads::job::CONTROLLER,
+    &workloads::job::ORPHANS,
+    &workloads::job::TTL,
     &workloads::replica_set::REPLICATION_CONTROLLERS,
     &workloads::replica_set::REPLICA_SETS,
     &workloads::stateful_set::CONTROLLER,

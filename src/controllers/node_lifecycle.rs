@@ -1,6 +1,6 @@
 //! node-lifecycle-controller: a node whose lease has run out is said to be Unknown, its pods not
 //! ready; and what a node's conditions say stands as taints on it, by which the scheduler keeps
-//! away. Pods are not yet evicted from a node that stays away.
+//! away, and by which pods go from a node that stays away (`taint_eviction`).
 //! Kubernetes: `pkg/controller/nodelifecycle`.
 
 use crate::client::{Client, ClientError, PatchKind, Query};

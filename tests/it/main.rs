@@ -12,6 +12,7 @@ mod authority;
 mod cli;
 mod crash;
 mod images;
+mod jobs;
 mod kube_rs;
 mod kubectl;
 mod kubelet;

@@ -57,14 +57,15 @@ pub(super) async fn claim(
         match decide(&member, workload.uid(), deleting, member.matches(selector)) {
             Claim::Keep => own.push(member),
             Claim::Leave => {}
-            Claim::Release => release(context, workload, (members, resource), &member).await?,
+            Claim::Release => {
+                release(context, (flavor, workload), (members, resource), &member).await?;
+            }
             Claim::Adopt => {
                 if !checked {
                     may_adopt(context, flavor, workload).await?;
                     checked = true;
                 }
-                let with = flavor.owner_reference(workload);
-                if adopt(context, with, (members, resource), &member).await? {
+                if adopt(context, (flavor, workload), (members, resource), &member).await? {
                     own.push(members.get(&member.key).unwrap_or(member));
                 }
             }
@@ -91,22 +92,29 @@ async fn may_adopt(
 
 async fn adopt(
     context: &Context,
-    owner: Value,
+    (flavor, workload): (&Flavor, &Object),
     at: (&Members, &GroupVersionResource),
     member: &Member,
 ) -> Result<bool, ClientError> {
-    let patch = json!({"metadata": {"uid": &*member.uid, "ownerReferences": [owner]}});
+    let owner = flavor.owner_reference(workload);
+    let mut patch = json!({"metadata": {"uid": &*member.uid, "ownerReferences": [owner]}});
+    if let (Some(finalizer), Some(metadata)) = (flavor.finalizer(), patch.get_mut("metadata")) {
+        metadata["finalizers"] = json!([finalizer]);
+    }
     patch_owners(context, at, member, &patch).await
 }
 
 async fn release(
     context: &Context,
-    workload: &Object,
+    (flavor, workload): (&Flavor, &Object),
     at: (&Members, &GroupVersionResource),
     member: &Member,
 ) -> Result<(), ClientError> {
     let owner = json!({"$patch": "delete", "uid": workload.uid()});
-    let patch = json!({"metadata": {"uid": &*member.uid, "ownerReferences": [owner]}});
+    let mut patch = json!({"metadata": {"uid": &*member.uid, "ownerReferences": [owner]}});
+    if let (Some(finalizer), Some(metadata)) = (flavor.finalizer(), patch.get_mut("metadata")) {
+        metadata["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+    }
     patch_owners(context, at, member, &patch).await.map(|_| ())
 }
 

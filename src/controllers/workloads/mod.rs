@@ -7,9 +7,11 @@
 
 mod claim;
 mod conditions;
+pub(super) mod cron_job;
 pub(super) mod daemon_set;
 pub(super) mod deployment;
 mod history;
+pub(super) mod job;
 mod pod_control;
 pub(super) mod replica_set;
 pub(super) mod stateful_set;
@@ -17,6 +19,7 @@ mod template;
 
 use crate::client::{ClientError, Meta, ObjectReference};
 use crate::controllers::def::Context;
+use crate::controllers::job_facts::TRACKING;
 use crate::meta::{GroupVersionResource, Object, ObjectKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,6 +40,11 @@ impl Flavor {
     pub(crate) fn gvr(&self) -> GroupVersionResource {
         let (group, version, plural) = self.resource;
         GroupVersionResource::new(group, version, plural)
+    }
+
+    /// The finalizer that a pod has from when it belongs to one of these.
+    fn finalizer(&self) -> Option<&'static str> {
+        (self.kind == "Job").then_some(TRACKING)
     }
 
     /// The object of a key as it stands now; none if it is gone.
@@ -100,7 +108,7 @@ fn number(object: &Object, path: &[&str]) -> i64 {
 
 /// An absolute number, or a percentage of `of`, rounded up or down; 0 if there is none.
 /// Kubernetes: GetScaledValueFromIntOrPercent.
-fn number_or_percent(value: Option<&Value>, of: i64, up: bool) -> i64 {
+pub(in crate::controllers) fn number_or_percent(value: Option<&Value>, of: i64, up: bool) -> i64 {
     let Some(value) = value else { return 0 };
     if let Some(number) = value.as_i64() {
         return number;

@@ -41,38 +41,51 @@ pub(super) fn pod_of_template(template: &Value, owner: &Object, reference: Value
     })
 }
 
-/// Makes `count` pods, of which `pod` is that of each index: one, then two, four, eight at a time, so that a template that is always
-/// refused is refused few times. Answers when all stand in the members; the first error ends it.
+/// Makes `count` pods, of which `pod` is that of each index, as [`make_each`] does.
 pub(super) async fn make<'a>(
     context: &Context,
-    (flavor, owner): (&Flavor, &Object),
+    owner: (&Flavor, &Object),
     pod: impl Fn(usize) -> Cow<'a, Value>,
     count: usize,
 ) -> Result<(), ClientError> {
+    make_each(context, owner, count, pod).await.1
+}
+
+/// Makes `count` pods: one, then two, four, eight at a time, so that a template that is always
+/// refused is refused few times. Answers when all stand in the members how many were made; the first
+/// error ends it.
+pub(super) async fn make_each<'a>(
+    context: &Context,
+    (flavor, owner): (&Flavor, &Object),
+    count: usize,
+    pod: impl Fn(usize) -> Cow<'a, Value>,
+) -> (usize, Result<(), ClientError>) {
     let count = count.min(BURST_PODS);
-    let mut begun = 0;
-    let mut batch = 1;
+    let (mut begun, mut batch, mut done) = (0, 1, 0);
     let mut newest = 0;
     let mut outcome = Ok(());
     while begun < count && outcome.is_ok() {
-        let size = batch.min(count - begun);
-        let made =
-            (begun..begun + size).map(|index| make_one(context, (flavor, owner), pod(index)));
-        for made in futures::future::join_all(made).await {
+        let end = count.min(begun + batch);
+        let make = async |place| make_one(context, (flavor, owner), pod(place)).await;
+        for made in futures::future::join_all((begun..end).map(make)).await {
             match made {
-                Ok(revision) => newest = revision.max(newest),
+                Ok(revision) => {
+                    newest = revision.max(newest);
+                    done += 1;
+                }
                 Err(error) => outcome = Err(error),
             }
         }
-        begun += size;
+        begun = end;
         batch *= 2;
     }
-    catch_up(context, newest, &outcome).await?;
-    match outcome {
+    let known = catch_up(context, newest, &outcome).await;
+    let outcome = match outcome {
         // What is made in a namespace that ends is refused for good: nothing to be tried again.
         Err(ClientError::Api(error)) if error.has_cause("NamespaceTerminating") => Ok(()),
         outcome => outcome,
-    }
+    };
+    (done, known.and(outcome))
 }
 
 /// Makes one; answers its revision.
@@ -116,24 +129,32 @@ pub(super) async fn delete(
     doomed: &[Arc<Member>],
 ) -> Result<(), ClientError> {
     let doomed = doomed.get(..BURST_PODS).unwrap_or(doomed);
-    let deleted = doomed
-        .iter()
-        .map(|member| delete_one(context, owner, member));
+    delete_each(context, owner, doomed).await.1
+}
+
+/// Deletes pods as [`delete`] does; answers which of them go.
+pub(super) async fn delete_each(
+    context: &Context,
+    owner: (&Flavor, &Object),
+    doomed: &[Arc<Member>],
+) -> (Vec<Arc<Member>>, Result<(), ClientError>) {
     let mut going = Vec::with_capacity(doomed.len());
     let mut outcome = Ok(());
-    for (deleted, member) in futures::future::join_all(deleted)
-        .await
-        .into_iter()
-        .zip(doomed)
-    {
-        match deleted {
-            Ok(()) => going.push(member.clone()),
-            Err(error) => outcome = Err(error),
+    for doomed in doomed.chunks(BURST_PODS) {
+        let deleted = doomed
+            .iter()
+            .map(|member| delete_one(context, owner, member));
+        let deleted = futures::future::join_all(deleted).await;
+        for (deleted, member) in deleted.into_iter().zip(doomed) {
+            match deleted {
+                Ok(()) => going.push(member.clone()),
+                Err(error) => outcome = Err(error),
+            }
         }
     }
     context.caches.pods.going(&going).await;
-    catch_up(context, 0, &outcome).await?;
-    outcome
+    let known = catch_up(context, 0, &outcome).await;
+    (going, known.and(outcome))
 }
 
 async fn delete_one(

@@ -191,7 +191,10 @@ fn changes(new: &Object, old: &Object, status: &At<'_, '_>, errors: &mut Errors)
         errors.invalid(&completion, "completionTime cannot be mutated");
     }
     let (start, started) = (status.field("startTime"), before("startTime"));
-    if !started.is_null() && start.value != started && !spec.field("suspend").bool() {
+    // A Job that is resumed starts anew.
+    let resumed = is_true(old, "Suspended") && !is_true(new, "Suspended");
+    let runs = !spec.field("suspend").bool() && !resumed;
+    if !started.is_null() && start.value != started && runs {
         let detail = "startTime cannot be removed for unsuspended job";
         errors.required(&start, detail);
     }

@@ -3,7 +3,7 @@
 //! Kubernetes: `pkg/controller/replicaset`, `pkg/controller/replication`.
 
 mod plan;
-mod rank;
+pub(super) mod rank;
 
 use super::claim::claim;
 use super::{Flavor, pod_control};

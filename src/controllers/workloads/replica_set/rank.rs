@@ -10,7 +10,11 @@ use std::sync::Arc;
 /// Sorts `pods` so that those that are to go first stand first: not bound before bound, pending
 /// before running, not ready before ready, cheap before dear, where many of `related` are before
 /// where few are, ready for a short time before long, restarted often, young.
-pub(super) fn first_to_go_first(pods: &mut [Arc<Member>], related: &[Arc<Member>], now: Timestamp) {
+pub(in crate::controllers::workloads) fn first_to_go_first(
+    pods: &mut [Arc<Member>],
+    related: &[Arc<Member>],
+    now: Timestamp,
+) {
     let mut on_node: HashMap<&str, usize> = HashMap::new();
     for pod in related.iter().filter(|pod| pod.active()) {
         *on_node.entry(&pod.pod.node).or_default() += 1;
