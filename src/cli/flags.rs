@@ -7,6 +7,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
+/// The flags of every verb, whose values are words of their own.
+const GLOBAL_FLAGS: [&str; 6] = [
+    "-n",
+    "--namespace",
+    "--kubeconfig",
+    "--context",
+    "--cluster",
+    "--user",
+];
+/// Exit code of a `diff` that was not made.
+const EXIT_DIFF_FAILED: u8 = 2;
+
 /// The command line of this process, or the exit code once it has been told what is wrong with it.
 pub(super) fn parse() -> Result<Cli, ExitCode> {
     let command = tree(Cli::command());
@@ -35,6 +47,10 @@ pub(super) fn parse() -> Result<Cli, ExitCode> {
             return ExitCode::from(EXIT_DID_NOT_START);
         }
         eprintln!("{}", told(&error, &words));
+        // 1 says that there are differences.
+        if verb(&words).0 == "wkube diff" {
+            return ExitCode::from(EXIT_DIFF_FAILED);
+        }
         ExitCode::FAILURE
     })
 }
@@ -132,7 +148,17 @@ fn told(error: &clap::Error, words: &[String]) -> String {
 fn verb(words: &[String]) -> (String, usize) {
     let mut command = Cli::command();
     let (mut name, mut count) = ("wkube".to_owned(), 0);
-    for word in words {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        // Flags of every verb may stand before it.
+        if word.starts_with('-') && name == "wkube" {
+            count += 1;
+            if GLOBAL_FLAGS.contains(&word.as_str()) {
+                rest.next();
+                count += 1;
+            }
+            continue;
+        }
         let Some(next) = command.find_subcommand(word) else {
             break;
         };

@@ -1,26 +1,49 @@
 //! The command line: one file a verb, one line in the list. Speaks to an API server through
 //! `client`, and starts one through `serve`. Must never talk to store or api directly.
 
+mod annotate;
 mod api_resources;
 mod apply;
+mod autoscale;
+mod change;
 mod completion;
 mod context;
+mod cordon;
 mod create;
 mod delete;
 mod describe;
+mod diff;
 mod discovery;
 mod durations;
+mod edit;
 mod errors;
+mod events;
+mod explain;
+mod expose;
 mod flags;
 mod get;
 mod image;
+mod label;
 mod logs;
+mod made;
 mod manifests;
+mod merge_facts;
+mod pairs;
+mod patch;
 mod port_forward;
 mod printers;
+mod replace;
 mod resource_args;
+mod rollout;
+mod run;
+mod scale;
 mod serve;
+mod set;
+mod taint;
+mod top;
+mod uncordon;
 mod version;
+mod wait;
 mod write_args;
 
 use clap::{Parser, Subcommand};
@@ -74,6 +97,44 @@ verbs! {
     Delete => delete,
     /// Create objects from a file or from stdin.
     Create => create,
+    /// Edit a resource from the default editor.
+    Edit => edit,
+    /// Update fields of a resource.
+    Patch => patch,
+    /// Replace a resource by file name or stdin.
+    Replace => replace,
+    /// Diff the live version against a would-be applied version.
+    Diff => diff,
+    /// Wait for a specific condition on one or many resources.
+    Wait => wait,
+    /// List events.
+    Events => events,
+    /// Get documentation for a resource.
+    Explain => explain,
+    /// Display resource (CPU/memory) usage.
+    Top => top,
+    /// Manage the rollout of one or many resources.
+    Rollout => rollout,
+    /// Set a new size for a deployment, replica set, or replication controller.
+    Scale => scale,
+    /// Auto-scale a deployment, replica set, stateful set, or replication controller.
+    Autoscale => autoscale,
+    /// Take a replication controller, service, deployment or pod and expose it as a new service.
+    Expose => expose,
+    /// Run a particular image on the cluster.
+    Run => run,
+    /// Set specific features on objects.
+    Set => set,
+    /// Update the labels on a resource.
+    Label => label,
+    /// Update the annotations on a resource.
+    Annotate => annotate,
+    /// Update the taints on one or more nodes.
+    Taint => taint,
+    /// Mark node as unschedulable.
+    Cordon => cordon,
+    /// Mark node as schedulable.
+    Uncordon => uncordon,
     /// Forward one or more local ports to a pod.
     PortForward => port_forward,
     /// Build, fetch, load and list images.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A kind as it stands in a manifest. The core group is the empty string.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupVersionKind {
     /// API group, empty for core.
     pub group: String,
@@ -31,7 +31,7 @@ impl GroupVersionKind {
 }
 
 /// A resource as it stands in a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupVersionResource {
     /// API group, empty for core.
     pub group: String,
@@ -66,7 +66,7 @@ impl GroupVersionResource {
 }
 
 /// A resource whatever its version: what authorization and error messages speak of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct GroupResource {
     /// API group, empty for core.
     pub group: String,

@@ -2,8 +2,9 @@
 //! three sides (remembered, wanted, current) is sent. Must not know `--server-side`.
 //! Kubernetes: kubectl's `apply` and its `Patcher`.
 
-use super::{Job, merge_facts};
+use super::Job;
 use crate::cli::context::CliError;
+use crate::cli::merge_facts;
 use crate::cli::printers::go_json;
 use crate::cli::write_args::DryRun;
 use crate::client::{Client, ClientError, PatchKind, with_query};
@@ -14,7 +15,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 /// Where the manifest is remembered; the same as kubectl's, so that either may go on.
-pub(super) const REMEMBERED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(crate) const REMEMBERED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// The manager of kubectl's client-side apply; the same, or the two would seem to disagree.
 const MANAGER: &str = "kubectl-client-side-apply";
 /// How often a patch is made anew because the object has changed meanwhile.
@@ -67,7 +68,7 @@ async fn current(job: &Job<'_>) -> Result<Option<Object>, CliError> {
 }
 
 /// The manifest with itself as an annotation.
-fn with_memory(object: &Object) -> Object {
+pub(crate) fn with_memory(object: &Object) -> Object {
     let mut plain = object.clone();
     plain.remove(&["metadata", "annotations", REMEMBERED]);
     if plain
@@ -149,7 +150,7 @@ impl Patch {
         let wanted = Value::Object(wanted.fields().clone());
         let current = Value::Object(current.fields().clone());
         let values = [&original, &wanted, &current];
-        let facts = merge_facts::of(job, &values).await?;
+        let facts = merge_facts::of(job.client, job.row, &values).await?;
         let node = facts.as_ref().map(|facts| facts.root() as &dyn SchemaNode);
         let value = three_way(&original, &wanted, &current, node)
             .map_err(|error| job.place.locate(CliError::new(error), ""))?;

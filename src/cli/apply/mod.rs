@@ -2,10 +2,12 @@
 //! server-side apply; either may be mixed with kubectl's on one object.
 
 mod client_side;
-mod merge_facts;
 mod server_side;
 mod takeover;
 
+pub(crate) use client_side::{REMEMBERED, with_memory};
+
+use crate::cli::change::{CHANGE_CAUSE, command_line};
 use crate::cli::context::{CliError, Context, GlobalArgs};
 use crate::cli::discovery::{ApiResource, Discovery};
 use crate::cli::manifests::{self, FileArgs, Manifest, Place};
@@ -159,12 +161,7 @@ async fn one(
         object.set(&["metadata", "namespace"], Value::String(namespace.clone()));
     }
     if args.record {
-        let command: Vec<String> = std::env::args().collect();
-        let cause = Value::String(command.join(" "));
-        object.set(
-            &["metadata", "annotations", "kubernetes.io/change-cause"],
-            cause,
-        );
+        object.set(&CHANGE_CAUSE, command_line());
     }
     if object.name().is_empty() && !object.str_at(&["metadata", "generateName"]).is_empty() {
         let what = format!(

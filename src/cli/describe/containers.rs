@@ -5,8 +5,8 @@ use super::pod::seccomp;
 use super::text::{Text, at, capital, is_true, list, number, or_none, time};
 use serde_json::Value;
 
-/// Containers of all three kinds.
-pub(super) fn describe_all(pod: &Value, out: &mut Text) {
+/// Containers of all three kinds; `inside` a description they stand further in.
+pub(super) fn describe_all(pod: &Value, inside: bool, out: &mut Text) {
     for (title, spec, status) in [
         ("Init Containers", "initContainers", "initContainerStatuses"),
         ("Containers", "containers", "containerStatuses"),
@@ -20,18 +20,19 @@ pub(super) fn describe_all(pod: &Value, out: &mut Text) {
         if containers.is_empty() {
             continue;
         }
-        out.line(0, format!("{title}:"));
+        out.line(usize::from(inside), format!("{title}:"));
         for container in containers {
             let name = at(container, "/name");
             let mut statuses = list(pod, &format!("/status/{status}")).iter();
             let status = statuses.find(|status| at(status, "/name") == name);
+            let more = if inside { " " } else { "" };
+            out.line(1, format!("{more}{name}:"));
             describe(pod, container, status, out);
         }
     }
 }
 
 fn describe(pod: &Value, container: &Value, status: Option<&Value>, out: &mut Text) {
-    out.line(1, format!("{}:", at(container, "/name")));
     if let Some(status) = status {
         out.field(2, "Container ID", at(status, "/containerID"));
     }

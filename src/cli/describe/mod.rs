@@ -11,6 +11,7 @@ mod pod;
 mod secret;
 mod service;
 mod service_account;
+mod template;
 mod text;
 mod volumes;
 
@@ -22,6 +23,7 @@ use crate::stdx::Clock;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::process::ExitCode;
+pub(crate) use template::pod_template;
 use text::Text;
 
 #[derive(Debug, clap::Args)]

@@ -43,7 +43,7 @@ pub(super) async fn describe(scene: &Scene<'_>, pod: &Value, out: &mut Text) {
         out.field(0, "Controlled By", owner);
     }
     out.field_if(0, "NominatedNodeName", at(pod, "/status/nominatedNodeName"));
-    containers::describe_all(pod, out);
+    containers::describe_all(pod, false, out);
     describe_gates(pod, out);
     let conditions = list(pod, "/status/conditions");
     if !conditions.is_empty() {
@@ -54,7 +54,7 @@ pub(super) async fn describe(scene: &Scene<'_>, pod: &Value, out: &mut Text) {
         let (kind, status) = (at(condition, "/type"), at(condition, "/status"));
         out.line(1, format!("{kind} \t{status} "));
     }
-    volumes::describe(list(pod, "/spec/volumes"), out);
+    volumes::describe(list(pod, "/spec/volumes"), false, out);
     out.field(0, "QoS Class", at(pod, "/status/qosClass"));
     out.column("Node-Selectors", &pairs(pod.pointer("/spec/nodeSelector")));
     let tolerations = list(pod, "/spec/tolerations").iter().map(toleration);
@@ -121,7 +121,7 @@ fn describe_gates(pod: &Value, out: &mut Text) {
     }
 }
 
-fn toleration(toleration: &Value) -> String {
+pub(super) fn toleration(toleration: &Value) -> String {
     let mut text = at(toleration, "/key").to_owned();
     for (separator, path) in [("=", "/value"), (":", "/effect")] {
         let part = at(toleration, path);
@@ -143,7 +143,7 @@ fn toleration(toleration: &Value) -> String {
     text
 }
 
-fn spread(constraint: &Value) -> String {
+pub(super) fn spread(constraint: &Value) -> String {
     let mut text = format!(
         "{}:{} when max skew {} is exceeded",
         at(constraint, "/topologyKey"),

@@ -62,10 +62,11 @@ impl Text {
     /// Labels and annotations.
     pub(super) fn labels_and_annotations(&mut self, object: &Value) {
         self.column("Labels", &pairs(object.pointer("/metadata/labels")));
-        self.annotations(object.pointer("/metadata/annotations"));
+        self.annotations("Annotations", object.pointer("/metadata/annotations"));
     }
 
-    fn annotations(&mut self, map: Option<&Value>) {
+    /// Annotations under a title.
+    pub(super) fn annotations(&mut self, title: &str, map: Option<&Value>) {
         let mut lines = Vec::new();
         let all = map.and_then(Value::as_object).into_iter().flatten();
         for (key, value) in all.filter(|(key, _)| *key != HIDDEN) {
@@ -88,7 +89,7 @@ impl Text {
                 lines.push(format!("{key}: {value}"));
             }
         }
-        self.column("Annotations", &lines);
+        self.column(title, &lines);
     }
 
     /// Amounts of resources, one a line.
@@ -109,6 +110,12 @@ impl Text {
     }
 
     /// The whole text.
+    /// The text with its tabs, as it stands inside the words of another verb.
+    pub(super) fn raw(self) -> String {
+        self.growing
+    }
+
+    /// The text.
     pub(super) fn finish(mut self) -> String {
         self.flush();
         self.done

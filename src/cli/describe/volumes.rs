@@ -3,14 +3,16 @@
 use super::text::{Text, at, is_true, list, number, quantity};
 use serde_json::Value;
 
-pub(super) fn describe(volumes: &[Value], out: &mut Text) {
+/// Volumes; `inside` a description they stand further in.
+pub(super) fn describe(volumes: &[Value], inside: bool, out: &mut Text) {
+    let (level, more) = if inside { (1, " ") } else { (0, "") };
     if volumes.is_empty() {
-        out.field(0, "Volumes", "<none>");
+        out.field(level, "Volumes", "<none>");
         return;
     }
-    out.line(0, "Volumes:");
+    out.line(level, "Volumes:");
     for volume in volumes {
-        out.line(1, format!("{}:", at(volume, "/name")));
+        out.line(1, format!("{more}{}:", at(volume, "/name")));
         describe_one(volume, out);
     }
 }

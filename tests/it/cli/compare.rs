@@ -49,6 +49,34 @@ pub(crate) fn same(server: &Server, kubectl: &str, folder: &Path, lines: &[&str]
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Runs each line by kubectl in the namespace `theirs` and by wkube in `ours`, which hold the same, and
+/// complains of all that differ. What a line changes, the next lines find changed.
+pub(crate) fn twice(server: &Server, kubectl: &str, folder: &Path, lines: &[&str]) {
+    let mut wrong = String::new();
+    for line in lines {
+        let run = |program: &str, namespace: &str| {
+            let mut args = vec!["-n", namespace];
+            args.extend(line.split_whitespace());
+            let mut said = normal(said(server, folder, program, &args), program);
+            for text in [&mut said.stdout, &mut said.stderr] {
+                *text = text.replace(namespace, "NAMESPACE");
+            }
+            said
+        };
+        let (theirs, ours) = (run(kubectl, THEIRS), run(WKUBE, OURS));
+        if theirs != ours {
+            wrong.push_str(&format!(
+                "== {line}\nkubectl: {theirs:#?}\nwkube: {ours:#?}\n"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The namespaces of `twice`.
+pub(crate) const THEIRS: &str = "by-theirs";
+pub(crate) const OURS: &str = "by-ours";
+
 /// Without what passes with time, and under one name.
 fn normal(said: Said, program: &str) -> Said {
     let own = Path::new(program).file_name().unwrap().to_str().unwrap();

@@ -4,6 +4,7 @@ mod applies;
 mod compare;
 mod outputs;
 mod right_manifests;
+mod verbs;
 mod wrong_manifests;
 
 use crate::server::{SIMPLE_POD, Server, WKUBE};

@@ -2,8 +2,9 @@
 //! OpenAPI. A kind for which neither says that it takes strategic patches has none. Must not know
 //! patches.
 
-use super::Job;
 use crate::cli::context::CliError;
+use crate::cli::discovery::ApiResource;
+use crate::client::Client;
 use crate::meta::SchemaNode;
 use crate::resources::Scheme;
 use http::Method;
@@ -12,13 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The facts of a kind.
-pub(super) enum Facts {
+pub(crate) enum Facts {
     Table(Arc<crate::resources::Schema>),
     OpenApi(Node),
 }
 
 impl Facts {
-    pub(super) fn root(&self) -> &dyn SchemaNode {
+    pub(crate) fn root(&self) -> &dyn SchemaNode {
         match self {
             Self::Table(schema) => schema.root(),
             Self::OpenApi(node) => node,
@@ -26,34 +27,38 @@ impl Facts {
     }
 }
 
-/// The facts of the job's kind, for the places that `values` have.
-pub(super) async fn of(job: &Job<'_>, values: &[&Value]) -> Result<Option<Facts>, CliError> {
-    let (api_version, kind) = (job.row.resource.api_version(), &job.row.kind);
-    if let Some(row) = Scheme::builtin().by_api_version(&api_version, kind) {
-        return Ok(Some(Facts::Table(row.schema.get().clone())));
+/// The facts of a row's kind, for the places that `values` have.
+pub(crate) async fn of(
+    client: &Client,
+    row: &ApiResource,
+    values: &[&Value],
+) -> Result<Option<Facts>, CliError> {
+    let (api_version, kind) = (row.resource.api_version(), &row.kind);
+    if let Some(def) = Scheme::builtin().by_api_version(&api_version, kind) {
+        return Ok(Some(Facts::Table(def.schema.get().clone())));
     }
-    let prefix = if job.row.resource.group.is_empty() {
+    let prefix = if row.resource.group.is_empty() {
         "api"
     } else {
         "apis"
     };
     let path = format!("/openapi/v3/{prefix}/{api_version}");
-    let document = match job.client.call(Method::GET, &path, None).await {
+    let document = match client.call(Method::GET, &path, None).await {
         Ok(bytes) => serde_json::from_slice::<Value>(&bytes).map_err(CliError::new)?,
         // A server from before OpenAPI v3: what is sent merges as JSON does.
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok(facts_of(&document, job, values).map(Facts::OpenApi))
+    Ok(facts_of(&document, row, values).map(Facts::OpenApi))
 }
 
-fn facts_of(document: &Value, job: &Job<'_>, values: &[&Value]) -> Option<Node> {
+fn facts_of(document: &Value, row: &ApiResource, values: &[&Value]) -> Option<Node> {
     const STRATEGIC: &str = "application/strategic-merge-patch+json";
     let of_kind = |value: &Value| {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
-        text("kind") == Some(&job.row.kind)
-            && text("group") == Some(&job.row.resource.group)
-            && text("version") == Some(&job.row.resource.version)
+        text("kind") == Some(&row.kind)
+            && text("group") == Some(&row.resource.group)
+            && text("version") == Some(&row.resource.version)
     };
     const KIND: &str = "x-kubernetes-group-version-kind";
     let takes_strategic = document.get("paths")?.as_object()?.values().any(|path| {
@@ -73,7 +78,7 @@ fn facts_of(document: &Value, job: &Job<'_>, values: &[&Value]) -> Option<Node> 
 
 /// A place in the kind, made only where the values have something.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(crate) struct Node {
     fields: BTreeMap<String, Node>,
     items: Option<Box<Node>>,
     strategy: String,
