@@ -139,6 +139,8 @@ pub struct ApiServer {
     service_addresses: service_addresses::ServiceAddresses,
     dialer: Arc<dyn Dialer>,
     nodes: Arc<dyn NodeTransport>,
+    /// What nodes and pods were last seen to use.
+    usage: subresources::Usage,
     clock: Clock,
     tokens: TokenTable,
     accounts: Arc<AccountTokens>,
@@ -185,6 +187,7 @@ impl ApiServer {
             registry,
             dialer: config.dialer,
             nodes: config.nodes,
+            usage: subresources::Usage::default(),
             clock: config.clock,
             tokens: config.tokens,
             accounts: config.accounts,

@@ -102,7 +102,7 @@ async fn main(
     let named = !target.name.is_empty();
     match context.info.verb.as_str() {
         "get" | "list" if target.def.storage_prefix.is_empty() => {
-            subresources::read(server, context, target)
+            subresources::read(server, context, target).await
         }
         "get" => verbs::get::get(server, context, target),
         "list" => verbs::list::list(server, context, target),

@@ -2,6 +2,7 @@
 
 use crate::client::{Client, ClientError, EventRecorder, WorkQueue};
 use crate::controllers::disruption::Budgets;
+use crate::controllers::horizontal_pod_autoscaler::Histories;
 use crate::controllers::members::{Members, Selectors};
 use crate::controllers::taint_eviction::Taints;
 use crate::controllers::workloads::daemon_set::Delays;
@@ -52,6 +53,8 @@ pub(crate) struct Caches {
     pub(crate) job_failures: JobMemory,
     /// Which pods a PodDisruptionBudget is for.
     pub(crate) budgets: Budgets,
+    /// What autoscalers have wanted and done lately.
+    pub(crate) histories: Histories,
     /// What drives pods away from nodes.
     pub(crate) taints: Taints,
 }

@@ -8,6 +8,7 @@ mod cluster_role_aggregation;
 mod def;
 mod disruption;
 mod garbage_collector;
+mod horizontal_pod_autoscaler;
 mod job_facts;
 mod manager;
 mod members;
@@ -34,6 +35,7 @@ pub(crate) static CONTROLLERS: &[&ControllerDef] = &[
     &cluster_role_aggregation::CONTROLLER,
     &disruption::CONTROLLER,
     &disruption::STALE,
+    &horizontal_pod_autoscaler::CONTROLLER,
     &namespace::CONTROLLER,
     &node_lifecycle::CONTROLLER,
     &pod_gc::CONTROLLER,

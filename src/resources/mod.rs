@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod events;
 pub mod flowcontrol;
 mod lifecycle;
+pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod openapi;
@@ -117,6 +118,8 @@ pub static BUILTINS: &[&ResourceDef] = &[
     &resource::resource_slice::DEF,
     &flowcontrol::flow_schema::DEF,
     &flowcontrol::priority_level_configuration::DEF,
+    &metrics::NODES,
+    &metrics::PODS,
     // Retired versions stand last, so that a name alone means the version that took their place.
     &networking::retired_ingress::NETWORKING,
     &networking::retired_ingress::EXTENSIONS,

@@ -63,6 +63,11 @@ mod tests {
         }
     }
 
+    /// Not what the metrics server serves in Kubernetes: it is told in JSON.
+    fn has_form(def: &ResourceDef) -> bool {
+        def.group != "metrics.k8s.io"
+    }
+
     fn everything(def: &ResourceDef) -> Value {
         let mut object = sample(def.schema.get().root(), &mut 0, 0);
         object["apiVersion"] = json!(def.api_version());
@@ -87,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_field_of_every_row_has_this_form() {
-        for def in BUILTINS {
+        for def in BUILTINS.iter().filter(|def| has_form(def)) {
             let wanted = everything(def);
             let found = round(&wanted).unwrap_or_else(|error| panic!("{}: {error}", def.kind));
             let (wanted, found) = (without_empty(wanted), without_empty(found));
@@ -97,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_example_comes_back() {
-        for def in BUILTINS {
+        for def in BUILTINS.iter().filter(|def| has_form(def)) {
             let mut body: Value = serde_json::from_str(&def.example).unwrap();
             body["apiVersion"] = json!(def.api_version());
             body["kind"] = json!(def.kind);

@@ -22,4 +22,5 @@ mod remote;
 mod serve;
 mod server;
 mod store;
+mod usage;
 mod wasm;

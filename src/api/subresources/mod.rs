@@ -12,6 +12,9 @@ mod remote;
 mod reviews;
 mod scale;
 mod token;
+mod usage;
+
+pub(crate) use usage::Usage;
 
 use crate::api::context::Context;
 use crate::api::verbs::Target;
@@ -60,12 +63,13 @@ pub(crate) async fn create(
 }
 
 /// Serves the get or the list of a kind that is not stored.
-pub(crate) fn read(
+pub(crate) async fn read(
     server: &ApiServer,
     context: &Context,
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     match target.def.plural.as_ref() {
+        _ if target.def.group == usage::GROUP => usage::read(server, context, target).await,
         "componentstatuses" => component_status::read(server, context, target),
         _ => Err(not_allowed()),
     }

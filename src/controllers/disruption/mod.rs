@@ -5,6 +5,8 @@
 
 mod plan;
 
+pub(crate) use plan::go_selector;
+
 use crate::client::{ClientError, EventType, ObjectReference, PatchKind};
 use crate::controllers::def::{Context, ControllerDef, Next, Watched};
 use crate::controllers::members::{Member, Owner};

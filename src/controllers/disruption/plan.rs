@@ -170,39 +170,41 @@ fn condition(
     })
 }
 
-/// What is told when nobody keeps some of the pods; the selector as Go prints it.
-pub(super) fn unmanaged(budget: &Object) -> String {
+/// A selector as Go prints it.
+pub(crate) fn go_selector(selector: Option<&Value>) -> String {
+    let Some(selector) = selector.filter(|selector| !selector.is_null()) else {
+        return "nil".to_owned();
+    };
     let mut labels = String::new();
-    let found = budget
-        .get(&["spec", "selector", "matchLabels"])
-        .and_then(Value::as_object);
+    let found = selector.get("matchLabels").and_then(Value::as_object);
     for (key, value) in found.into_iter().flatten() {
         let _ = write!(labels, "{key}: {},", value.as_str().unwrap_or_default());
     }
     let mut expressions = String::new();
-    let found = budget
-        .get(&["spec", "selector", "matchExpressions"])
-        .and_then(Value::as_array);
+    let found = selector.get("matchExpressions").and_then(Value::as_array);
     for one in found.into_iter().flatten() {
         let text = |field: &str| one.get(field).and_then(Value::as_str).unwrap_or_default();
-        let values = one
-            .get("values")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        let values = one.get("values").and_then(Value::as_array);
+        let values = values.into_iter().flatten().filter_map(Value::as_str);
         let _ = write!(
             expressions,
             "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
             text("key"),
             text("operator"),
-            values.join(" ")
+            values.collect::<Vec<_>>().join(" ")
         );
     }
     format!(
-        "Pods selected by this PodDisruptionBudget (selector: \
-         &LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
-         MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}) were found to be \
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
+         MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+}
+
+/// What is told when nobody keeps some of the pods.
+pub(super) fn unmanaged(budget: &Object) -> String {
+    let selector = go_selector(budget.get(&["spec", "selector"]));
+    format!(
+        "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be \
          unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may \
          result in undefined behavior. To account for these pods please set \".spec.minAvailable\" \
          field of the PDB to an integer value."
@@ -302,6 +304,10 @@ mod tests {
         .unwrap();
         assert_eq!(status["disruptionsAllowed"], 0);
         assert_eq!(status["conditions"][0]["reason"], "SyncFailed");
-        assert!(unmanaged(&budget).contains("&LabelSelector{MatchLabels:map[string]string{},"));
+        let shown = go_selector(Some(&json!({"matchLabels": {"a": "b"}})));
+        let words = "&LabelSelector{MatchLabels:map[string]string{a: b,},\
+                     MatchExpressions:[]LabelSelectorRequirement{},}";
+        assert_eq!(shown, words);
+        assert!(unmanaged(&budget).contains("(selector: nil)"));
     }
 }

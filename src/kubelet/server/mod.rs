@@ -81,6 +81,8 @@ async fn answer(
         }
         (&Method::GET, ["pods"]) => pods(kubelet),
         (&Method::GET, ["metrics"]) => figures(kubelet),
+        (&Method::GET, ["metrics", "cadvisor"]) => stats::cadvisor(kubelet),
+        (&Method::GET, ["metrics", "resource"]) => stats::resource(kubelet),
         (&Method::GET, ["stats", "summary"]) => stats::summary(kubelet),
         (&Method::GET | &Method::POST, [what @ ("exec" | "attach"), namespace, pod, container]) => {
             let place = (*namespace, *pod, *container);
