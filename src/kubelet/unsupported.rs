@@ -21,17 +21,6 @@ pub(super) const POD_FIELDS: &[PodField] = &[
     }),
     ("hostAliases", |spec| some(spec.host_aliases.as_deref())),
     ("dnsConfig", |spec| spec.dns_config.is_some()),
-    ("affinity.podAffinity", |spec| {
-        let affinity = spec.affinity.as_ref();
-        affinity.is_some_and(|a| a.pod_affinity.is_some())
-    }),
-    ("affinity.podAntiAffinity", |spec| {
-        let affinity = spec.affinity.as_ref();
-        affinity.is_some_and(|a| a.pod_anti_affinity.is_some())
-    }),
-    ("topologySpreadConstraints", |spec| {
-        some(spec.topology_spread_constraints.as_deref())
-    }),
     ("resources", |spec| spec.resources.is_some()),
     ("runtimeClassName", |spec| spec.runtime_class_name.is_some()),
     ("setHostnameAsFQDN", |spec| {

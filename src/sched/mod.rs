@@ -5,12 +5,17 @@
 
 mod amounts;
 mod bind;
+mod cluster;
 mod cycle;
+mod hints;
 mod metrics;
 mod node_info;
 mod plugins;
 mod queue;
+mod rival;
 mod scheduler;
+mod terms;
+mod topology;
 mod view;
 
 pub use scheduler::{SCHEDULER_NAME, Scheduler, SchedulerConfig};

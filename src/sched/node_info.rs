@@ -1,10 +1,13 @@
-//! A node as the scheduler sees it: what it offers, and what the pods on it have taken. Must not
-//! know plugins.
+//! A node as the scheduler sees it: what it offers, and what the pods on it have taken; and a pod
+//! with all that is computed of it once. Must not know plugins.
 
+use crate::client::HasMeta;
 use crate::meta::ObjectKey;
 use crate::sched::amounts::{Amounts, pod_requests, pod_requests_nonzero};
+use crate::sched::terms::{Labels, Spread, Terms};
 use crate::sched::view::{NodeView, PodView};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// A port of the host that a pod takes. The empty address means all.
@@ -32,42 +35,104 @@ pub(crate) struct PodInfo {
     pub(crate) requests: Amounts,
     pub(crate) requests_nonzero: Amounts,
     pub(crate) host_ports: Vec<HostPort>,
+    pub(crate) terms: Terms,
+    pub(crate) spread: Vec<Spread>,
+    /// What of it concerns where other pods go: pods of one class are all alike in that.
+    pub(crate) class: Box<str>,
 }
 
 impl PodInfo {
     pub(crate) fn new(pod: Arc<PodView>) -> Self {
         let spec = &pod.spec;
-        let mut host_ports = Vec::new();
-        for port in spec
-            .containers
-            .iter()
-            .flat_map(|container| &container.ports)
-        {
-            let number = match (port.host_port, spec.host_network) {
-                (0, true) => port.container_port,
-                (number, _) => number,
-            };
-            if number != 0 {
-                let protocol = if port.protocol.is_empty() {
-                    "TCP"
-                } else {
-                    &port.protocol
-                };
-                host_ports.push(HostPort {
-                    address: port.host_ip.clone(),
-                    protocol: protocol.to_owned(),
-                    port: number,
-                });
-            }
-        }
-        let (requests, requests_nonzero) = (pod_requests(spec), pod_requests_nonzero(spec));
+        let terms = Terms::new(&pod);
+        let spread = spec.topology_spread_constraints.iter();
         Self {
+            requests: pod_requests(spec),
+            requests_nonzero: pod_requests_nonzero(spec),
+            host_ports: host_ports(&pod),
+            class: class_of(&pod, &terms),
+            spread: spread.map(|view| Spread::new(view, &pod)).collect(),
+            terms,
             pod,
-            requests,
-            requests_nonzero,
-            host_ports,
         }
     }
+
+    pub(crate) fn key(&self) -> ObjectKey {
+        self.pod.key()
+    }
+
+    pub(crate) fn priority(&self) -> i32 {
+        self.pod.spec.priority
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.pod.metadata.own.namespace
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.pod.metadata.labels
+    }
+
+    /// Whether it asks for something else than before: what its status says is nothing of that.
+    pub(crate) fn asks_other(&self, before: &Self) -> bool {
+        let (own, other) = (&self.pod.spec, &before.pod.spec);
+        self.class != before.class
+            || self.requests != before.requests
+            || own.tolerations != other.tolerations
+            || own.node_selector != other.node_selector
+            || own.affinity.node_affinity != other.affinity.node_affinity
+    }
+
+    pub(crate) fn deleting(&self) -> bool {
+        self.pod.metadata.deletion_timestamp.is_some()
+    }
+}
+
+fn host_ports(pod: &PodView) -> Vec<HostPort> {
+    let spec = &pod.spec;
+    let mut host_ports = Vec::new();
+    // Init containers that stay hold their ports, too.
+    let staying = spec.init_containers.iter();
+    let staying = staying.filter(|own| own.restart_policy.as_deref() == Some("Always"));
+    let ports = spec.containers.iter().chain(staying);
+    for port in ports.flat_map(|container| &container.ports) {
+        let number = match (port.host_port, spec.host_network) {
+            (0, true) => port.container_port,
+            (number, _) => number,
+        };
+        if number != 0 {
+            let protocol = if port.protocol.is_empty() {
+                "TCP"
+            } else {
+                &port.protocol
+            };
+            host_ports.push(HostPort {
+                address: port.host_ip.clone(),
+                protocol: protocol.to_owned(),
+                port: number,
+            });
+        }
+    }
+    host_ports
+}
+
+fn class_of(pod: &PodView, terms: &Terms) -> Box<str> {
+    let mut text = pod.metadata.own.namespace.clone();
+    for (key, value) in &pod.metadata.labels {
+        let _ = write!(text, ",{key}={value}");
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        text.push_str(";going");
+    }
+    if !terms.is_empty() {
+        let affinity = &pod.spec.affinity;
+        let _ = write!(
+            text,
+            ";{:?}{:?}",
+            affinity.pod_affinity, affinity.pod_anti_affinity
+        );
+    }
+    text.into()
 }
 
 /// A node and what is taken of it.
@@ -82,14 +147,25 @@ pub(crate) struct NodeInfo {
     pub(crate) pods: HashMap<ObjectKey, Arc<PodInfo>>,
     /// Taken ports of the host, each with how many pods take it.
     pub(crate) host_ports: HashMap<HostPort, usize>,
+    /// The images that are there, with their sizes in bytes.
+    pub(crate) images: HashMap<String, i64>,
 }
 
-static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+static NO_LABELS: Labels = Labels::new();
 
 impl NodeInfo {
     pub(crate) fn set_node(&mut self, node: Arc<NodeView>) {
         self.allocatable = Amounts::read(&node.status.allocatable);
         self.pods_max = self.allocatable.others.get("pods").copied().unwrap_or(0);
+        let images = node.status.images.iter();
+        self.images = images
+            .flat_map(|image| {
+                image
+                    .names
+                    .iter()
+                    .map(|name| (name.clone(), image.size_bytes))
+            })
+            .collect();
         self.node = Some(node);
     }
 
@@ -99,7 +175,7 @@ impl NodeInfo {
             .map_or("", |node| &node.metadata.own.name)
     }
 
-    pub(crate) fn labels(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn labels(&self) -> &Labels {
         self.node
             .as_ref()
             .map_or(&NO_LABELS, |node| &node.metadata.labels)
@@ -115,10 +191,8 @@ impl NodeInfo {
         self.pods.insert(key, pod);
     }
 
-    pub(crate) fn remove_pod(&mut self, key: &ObjectKey) -> bool {
-        let Some(pod) = self.pods.remove(key) else {
-            return false;
-        };
+    pub(crate) fn remove_pod(&mut self, key: &ObjectKey) -> Option<Arc<PodInfo>> {
+        let pod = self.pods.remove(key)?;
         self.requested.subtract(&pod.requests);
         self.requested_nonzero.subtract(&pod.requests_nonzero);
         for port in &pod.host_ports {
@@ -129,6 +203,6 @@ impl NodeInfo {
                 }
             }
         }
-        true
+        Some(pod)
     }
 }

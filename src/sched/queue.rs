@@ -4,6 +4,7 @@
 //! Kubernetes: kube-scheduler `backend/queue`.
 
 use crate::meta::ObjectKey;
+use crate::sched::cycle::Plugins;
 use crate::sched::metrics::Pending;
 use crate::sched::node_info::PodInfo;
 use std::cmp::Reverse;
@@ -26,6 +27,8 @@ pub(crate) struct Waiting {
     pub(crate) pod: Arc<PodInfo>,
     attempts: u32,
     place: Place,
+    /// The plugins that refused it a node when it was last tried.
+    refused_by: Plugins,
     /// Order of arrival.
     number: u64,
 }
@@ -47,6 +50,8 @@ type Rank = (Reverse<i32>, u64, ObjectKey);
 pub(crate) struct Queue {
     pods: HashMap<ObjectKey, Waiting>,
     active: BTreeSet<Rank>,
+    /// Those that were left aside.
+    aside: BTreeSet<ObjectKey>,
     /// When something ripens: the end of a backoff, or of the longest wait.
     timers: BTreeMap<(Instant, ObjectKey), ()>,
     counter: u64,
@@ -59,8 +64,9 @@ impl Queue {
     /// A pod that is to be scheduled, new or changed.
     pub(crate) fn add(&mut self, key: ObjectKey, pod: Arc<PodInfo>) {
         if let Some(waiting) = self.pods.get_mut(&key) {
-            waiting.pod = pod;
-            if matches!(waiting.place, Place::Unschedulable(..)) {
+            let before = std::mem::replace(&mut waiting.pod, pod);
+            if matches!(waiting.place, Place::Unschedulable(..)) && waiting.pod.asks_other(&before)
+            {
                 // Its own change may be what helps.
                 let waiting = waiting.clone();
                 self.activate(&waiting);
@@ -74,6 +80,7 @@ impl Queue {
             pod,
             attempts: 0,
             place: Place::Popped,
+            refused_by: 0,
             number,
         };
         self.pods.insert(key, waiting.clone());
@@ -97,11 +104,12 @@ impl Queue {
         Some((waiting.clone(), self.moves))
     }
 
-    /// The pod did not fit; `moves` is what [`Queue::pop`] gave.
-    pub(crate) fn unschedulable(&mut self, key: &ObjectKey, now: Instant, moves: u64) {
+    /// The pod did not fit, as these plugins said; `moves` is what [`Queue::pop`] gave.
+    pub(crate) fn unschedulable(&mut self, key: &ObjectKey, now: Instant, moves: u64, by: Plugins) {
         let Some(waiting) = self.pods.get_mut(key) else {
             return;
         };
+        waiting.refused_by = by;
         let backoff_end = now + backoff(waiting.attempts);
         waiting.place = if moves == self.moves {
             Place::Unschedulable(now, backoff_end)
@@ -114,6 +122,9 @@ impl Queue {
             backoff_end
         };
         self.timers.insert((at, key.clone()), ());
+        if moves == self.moves {
+            self.aside.insert(key.clone());
+        }
     }
 
     /// The pod could not be bound, or something broke: it comes again after its backoff.
@@ -126,14 +137,15 @@ impl Queue {
         self.timers.insert((end, key.clone()), ());
     }
 
-    /// Something has changed that could help: what was left aside is tried again, each after its
-    /// backoff.
-    pub(crate) fn move_all(&mut self, now: Instant) {
+    /// Something has changed. Those that were left aside and that it `helps` (told the pod and who
+    /// refused it) are tried again, each after its backoff.
+    pub(crate) fn moved(&mut self, now: Instant, helps: impl Fn(&PodInfo, Plugins) -> bool) {
         self.moves += 1;
         let aside: Vec<Waiting> = self
-            .pods
-            .values()
-            .filter(|waiting| matches!(waiting.place, Place::Unschedulable(..)))
+            .aside
+            .iter()
+            .filter_map(|key| self.pods.get(key))
+            .filter(|waiting| helps(&waiting.pod, waiting.refused_by))
             .cloned()
             .collect();
         for waiting in aside {
@@ -175,6 +187,7 @@ impl Queue {
             }
             let ((_, key), ()) = entry.remove_entry();
             if let Some(waiting) = self.pods.get(&key).cloned() {
+                self.aside.remove(&key);
                 self.activate(&waiting);
             }
         }
@@ -197,6 +210,7 @@ impl Queue {
                 self.timers.remove(&(at, waiting.key.clone()));
             }
             Place::Unschedulable(since, _) => {
+                self.aside.remove(&waiting.key);
                 self.timers
                     .remove(&(since + UNSCHEDULABLE_MAX, waiting.key.clone()));
             }
@@ -257,28 +271,43 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         queue.add(key("a"), pod(0));
         let (_, moves) = popped(&mut queue, start).unwrap();
-        queue.unschedulable(&key("a"), start, moves);
+        queue.unschedulable(&key("a"), start, moves, 1);
         assert_eq!(popped(&mut queue, after(100)), None, "nothing has changed");
-        queue.move_all(after(100));
+        queue.moved(after(100), |_, _| true);
         let (_, moves) = popped(&mut queue, after(100)).unwrap();
-        queue.unschedulable(&key("a"), after(100), moves);
-        queue.move_all(after(101));
+        queue.unschedulable(&key("a"), after(100), moves, 1);
+        queue.moved(after(101), |_, _| true);
         assert_eq!(
             popped(&mut queue, after(101)),
             None,
             "the second backoff is 2 s"
         );
         let (_, moves) = popped(&mut queue, after(102)).unwrap();
-        queue.move_all(after(102));
-        queue.unschedulable(&key("a"), after(102), moves);
+        queue.moved(after(102), |_, _| true);
+        queue.unschedulable(&key("a"), after(102), moves, 1);
         assert!(
             popped(&mut queue, after(106)).is_some(),
             "a change during the decision counts"
         );
-        queue.unschedulable(&key("a"), after(106), u64::MAX);
+        queue.unschedulable(&key("a"), after(106), u64::MAX, 1);
         queue.remove(&key("a"));
         assert_eq!(popped(&mut queue, after(10_000)), None);
         assert_eq!(queue.next_timer(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_help_leaves_aside() {
+        let (mut queue, start) = (Queue::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        for (name, by) in [("a", 1), ("b", 2)] {
+            queue.add(key(name), pod(0));
+            let (_, moves) = popped(&mut queue, start).unwrap();
+            queue.unschedulable(&key(name), start, moves, by);
+        }
+        queue.moved(after(9), |_, by| by == 2);
+        assert_eq!(popped(&mut queue, after(9)).unwrap().0, "b");
+        assert_eq!(popped(&mut queue, after(9)), None);
+        assert_eq!(queue.counts().unschedulable, 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -286,7 +315,7 @@ mod tests {
         let (mut queue, start) = (Queue::default(), Instant::now());
         queue.add(key("a"), pod(0));
         let (_, moves) = popped(&mut queue, start).unwrap();
-        queue.unschedulable(&key("a"), start, moves);
+        queue.unschedulable(&key("a"), start, moves, 1);
         assert_eq!(queue.next_timer(), Some(start + UNSCHEDULABLE_MAX));
         assert!(popped(&mut queue, start + UNSCHEDULABLE_MAX).is_some());
     }

@@ -4,14 +4,17 @@
 use crate::client::{Change, Client, EventRecorder, HasMeta, Informer, InformerConfig};
 use crate::meta::{GroupVersionResource, ObjectKey};
 use crate::sched::bind;
-use crate::sched::cycle::{Decision, decide};
+use crate::sched::cluster::Cluster;
+use crate::sched::cycle::{Decision, Nowhere, decide};
+use crate::sched::hints::{Event, NodeChange};
 use crate::sched::metrics::{Attempt, SchedulerMetrics};
-use crate::sched::node_info::{NodeInfo, PodInfo};
+use crate::sched::node_info::PodInfo;
+use crate::sched::plugins::PLUGINS;
 use crate::sched::queue::{Queue, Waiting};
-use crate::sched::view::{NodeView, PodView};
+use crate::sched::rival::Rival;
+use crate::sched::view::{BudgetView, NamespaceView, NodeView, PodView};
 use crate::stdx::{Clock, Metrics, Shutdown};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
 
@@ -33,18 +36,18 @@ pub struct SchedulerConfig {
 }
 
 /// A running scheduler.
+#[derive(Clone)]
 pub struct Scheduler {
     pods: Informer<PodView>,
     nodes: Informer<NodeView>,
+    namespaces: Informer<NamespaceView>,
+    budgets: Informer<BudgetView>,
 }
 
 #[derive(Default)]
 struct State {
     queue: Queue,
-    /// By name, so that nodes come in a stable order.
-    nodes: BTreeMap<String, NodeInfo>,
-    /// On which node each pod counts, assumed or bound.
-    placed: HashMap<ObjectKey, String>,
+    cluster: Cluster,
     /// Where the next search begins.
     start: usize,
 }
@@ -57,6 +60,7 @@ struct Shared {
     clock: Clock,
     bindings: Arc<Semaphore>,
     metrics: SchedulerMetrics,
+    rival: Rival,
 }
 
 impl Scheduler {
@@ -78,6 +82,7 @@ impl Scheduler {
             clock: clock.clone(),
             bindings: Arc::new(Semaphore::new(BINDINGS_IN_FLIGHT_MAX)),
             metrics: SchedulerMetrics::new(&metrics),
+            rival: Rival::default(),
         });
         let counted = Arc::downgrade(&shared);
         SchedulerMetrics::pending(&metrics, move || {
@@ -86,39 +91,66 @@ impl Scheduler {
                 shared.state.lock().queue.counts()
             })
         });
-        let resource = |name| InformerConfig::all(GroupVersionResource::new("", "v1", name));
-        let told = shared.clone();
+        let follow = |group, version, plural| {
+            InformerConfig::all(GroupVersionResource::new(group, version, plural))
+        };
+        let (told, (from, at)) = (shared.clone(), (client.clone(), clock.clone()));
         let nodes = Informer::start(
-            client.clone(),
-            resource("nodes"),
-            clock.clone(),
+            from,
+            follow("", "v1", "nodes"),
+            at,
             &shutdown,
-            move |change| told.node_changed(change),
+            move |change| {
+                told.node_changed(change);
+            },
         );
+        let (told, (from, at)) = (shared.clone(), (client.clone(), clock.clone()));
+        let config = follow("", "v1", "namespaces");
+        let namespaces = Informer::start(from, config, at, &shutdown, move |change| {
+            told.namespace_changed(change);
+        });
+        let (told, (from, at)) = (shared.clone(), (client.clone(), clock.clone()));
+        let config = follow("policy", "v1", "poddisruptionbudgets");
+        let budgets = Informer::start(from, config, at, &shutdown, move |change| {
+            told.budget_changed(change);
+        });
         let told = shared.clone();
-        let pods = Informer::start(client, resource("pods"), clock, &shutdown, move |change| {
+        let config = follow("", "v1", "pods");
+        let pods = Informer::start(client, config, clock, &shutdown, move |change| {
             told.pod_changed(change);
         });
-        let ready = (pods.clone(), nodes.clone());
-        let spawner = shutdown.clone();
+        let scheduler = Self {
+            pods,
+            nodes,
+            namespaces,
+            budgets,
+        };
+        let (ready, spawner) = (scheduler.clone(), shutdown.clone());
         shutdown.spawn_until_stopped(async move {
             // Pods of the first list that are bound must count before the first decision.
-            if ready.0.synced().await && ready.1.synced().await {
+            if ready.ready().await {
                 shared.run(&spawner).await;
             }
         });
-        Self { pods, nodes }
+        scheduler
     }
 
     /// Waits until the caches are filled: from then on each new pod is seen at once.
     pub async fn ready(&self) -> bool {
-        self.pods.synced().await && self.nodes.synced().await
+        self.pods.synced().await
+            && self.nodes.synced().await
+            && self.namespaces.synced().await
+            && self.budgets.synced().await
     }
 }
 
 impl Shared {
     async fn run(self: Arc<Self>, shutdown: &Shutdown) {
         loop {
+            if let Some(wait) = self.rival.wait(&self.client, &self.clock).await {
+                self.clock.sleep(wait).await;
+                continue;
+            }
             let now = self.clock.instant();
             let (next, timer) = {
                 let mut state = self.state.lock();
@@ -138,70 +170,71 @@ impl Shared {
     async fn one(self: Arc<Self>, waiting: Waiting, moves: u64, shutdown: &Shutdown) {
         let Waiting { key, pod, .. } = waiting;
         let began = self.clock.instant();
-        let decision = {
-            let mut state = self.state.lock();
-            let nodes: Vec<&NodeInfo> = state.nodes.values().collect();
-            let (decision, looked_at) = decide(&pod, &nodes, state.start);
-            state.start = state.start.wrapping_add(looked_at);
-            if let Decision::Node(name) = &decision {
-                state.place(&key, name, pod.clone());
-            }
-            decision
-        };
+        let decision = self.state.lock().decide(&key, &pod);
         let Ok(permit) = self.bindings.clone().acquire_owned().await else {
             return;
         };
         let shared = self.clone();
         shutdown.spawn_until_stopped(async move {
-            let attempt = shared.carry_out(key, &pod, decision, moves).await;
+            let attempt = match decision {
+                Decision::Node(node) => shared.bind(key, &pod, node).await,
+                Decision::Nowhere(why) => shared.refuse(key, &pod, why, moves).await,
+            };
+            shared.wake.notify_one();
             let took = shared.clock.instant().saturating_duration_since(began);
             shared.metrics.attempt(attempt, took);
             drop(permit);
         });
     }
 
-    async fn carry_out(
-        &self,
-        key: ObjectKey,
-        pod: &PodInfo,
-        decision: Decision,
-        moves: u64,
-    ) -> Attempt {
-        let attempt = match decision {
-            Decision::Node(node) => {
-                let bound = bind::bind(&self.client, &self.events, &pod.pod, &node).await;
-                let Err(error) = bound else {
-                    return Attempt::Scheduled;
-                };
-                let now = self.clock.instant();
-                let mut state = self.state.lock();
-                state.unplace(&key);
-                if error.is_not_found() {
-                    state.queue.remove(&key);
-                } else {
-                    tracing::warn!(pod = %key, node, %error, "binding failed, trying again");
-                    state.queue.failed(&key, now);
-                    // Another pod may have been refused for the place that is free again.
-                    state.queue.move_all(now);
-                }
-                Attempt::Error
-            }
-            Decision::Nowhere(message) => {
-                let now = self.clock.instant();
-                self.state.lock().queue.unschedulable(&key, now, moves);
+    async fn bind(&self, key: ObjectKey, pod: &PodInfo, node: String) -> Attempt {
+        let bound = bind::bind(&self.client, &self.events, &pod.pod, &node).await;
+        let Err(error) = bound else {
+            return Attempt::Scheduled;
+        };
+        let now = self.clock.instant();
+        let mut state = self.state.lock();
+        state.cluster.unplace(&key);
+        if error.is_not_found() {
+            state.queue.remove(&key);
+        } else {
+            tracing::warn!(pod = %key, node, %error, "binding failed, trying again");
+            state.queue.failed(&key, now);
+            // Another pod may have been refused for the place that is free again.
+            state.queue.moved(now, |_, _| true);
+        }
+        Attempt::Error
+    }
+
+    async fn refuse(&self, key: ObjectKey, pod: &PodInfo, why: Nowhere, moves: u64) -> Attempt {
+        let now = self.clock.instant();
+        let by = why.refused_by;
+        self.state.lock().queue.unschedulable(&key, now, moves, by);
+        if let Some((node, victims)) = &why.promise {
+            for victim in victims {
                 let wall = self.clock.now();
-                let told =
-                    bind::tell_unschedulable(&self.client, &self.events, &pod.pod, &message, wall);
-                if let Err(error) = told.await
+                let (client, events) = (&self.client, &self.events);
+                let left = bind::preempt(client, events, &victim.pod, (&pod.pod, node), wall);
+                if let Err(error) = left.await
                     && !error.is_not_found()
                 {
-                    tracing::warn!(pod = %key, %error, "the pod's condition was not written");
+                    tracing::warn!(pod = %victim.key(), %error, "the pod does not make room");
                 }
-                Attempt::Unschedulable
             }
+        }
+        let promised = match &why.promise {
+            Some((node, _)) => Some(node.as_str()),
+            // A promise that did not help is taken back.
+            None => (!why.keeps_promise).then_some(""),
         };
-        self.wake.notify_one();
-        attempt
+        let (wall, words) = (self.clock.now(), (why.message.as_str(), promised));
+        let told = bind::tell_unschedulable(&self.client, &self.events, &pod.pod, words, wall);
+        if let Err(error) = told.await
+            && !error.is_not_found()
+        {
+            tracing::warn!(pod = %key, %error, "the pod's condition was not written");
+        }
+        Attempt::Unschedulable
     }
 
     fn node_changed(&self, change: Change<NodeView>) {
@@ -209,28 +242,40 @@ impl Shared {
         let mut state = self.state.lock();
         match change {
             Change::Applied(node, before) => {
-                let helps = before.as_ref().is_none_or(|before| {
-                    before.spec.unschedulable != node.spec.unschedulable
-                        || before.spec.taints != node.spec.taints
-                        || before.metadata.labels != node.metadata.labels
-                        || before.status.allocatable != node.status.allocatable
+                let change = before.map_or(NodeChange::NEW, |before| NodeChange {
+                    opened: before.spec.unschedulable && !node.spec.unschedulable,
+                    labels: before.metadata.labels != node.metadata.labels,
+                    taints: before.spec.taints != node.spec.taints,
+                    allocatable: before.status.allocatable != node.status.allocatable,
                 });
                 let name = node.metadata.own.name.clone();
-                state.nodes.entry(name).or_default().set_node(node);
-                if helps {
-                    state.queue.move_all(now);
+                state.cluster.set_node(node);
+                if !change.is_none() {
+                    state.node_moved(now, &name, change);
                 }
             }
-            Change::Deleted(node) => {
-                let name = &node.metadata.own.name;
-                // Its pods may outlive it; they count again should it come back.
-                let empty = state.nodes.get_mut(name).is_none_or(|info| {
-                    info.node = None;
-                    info.pods.is_empty()
-                });
-                if empty {
-                    state.nodes.remove(name);
+            Change::Deleted(node) => state.cluster.remove_node(&node.metadata.own.name),
+            Change::Synced => {}
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn namespace_changed(&self, change: Change<NamespaceView>) {
+        let now = self.clock.instant();
+        let mut state = self.state.lock();
+        match change {
+            Change::Applied(namespace, _) => {
+                let (name, labels) = (&namespace.metadata.own.name, &namespace.metadata.labels);
+                let all = &mut state.cluster.namespaces;
+                let before = all.insert(name.clone(), labels.clone());
+                if before.is_some_and(|before| before != *labels) {
+                    state.happened(now, Event::Unknown);
                 }
+            }
+            Change::Deleted(namespace) => {
+                let name = &namespace.metadata.own.name;
+                state.cluster.namespaces.remove(name);
             }
             Change::Synced => {}
         }
@@ -238,36 +283,35 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    fn budget_changed(&self, change: Change<BudgetView>) {
+        let budgets = &mut self.state.lock().cluster.budgets;
+        match change {
+            Change::Applied(budget, _) => drop(budgets.insert(budget.key(), budget)),
+            Change::Deleted(budget) => drop(budgets.remove(&budget.key())),
+            Change::Synced => {}
+        }
+    }
+
     fn pod_changed(&self, change: Change<PodView>) {
         let now = self.clock.instant();
         let mut state = self.state.lock();
         match change {
-            Change::Applied(pod, _) => {
+            Change::Applied(pod, before) => {
                 let key = pod.key();
                 if !pod.spec.node_name.is_empty() {
-                    state.queue.remove(&key);
-                    if pod.has_ended() {
-                        if state.unplace(&key) {
-                            state.queue.move_all(now);
-                        }
-                    } else {
-                        let node = pod.spec.node_name.clone();
-                        state.place(&key, &node, Arc::new(PodInfo::new(pod)));
-                    }
+                    state.bound(now, &key, pod);
                 } else if is_ours(&pod) {
-                    if !state.placed.contains_key(&key) {
-                        state.queue.add(key, Arc::new(PodInfo::new(pod)));
-                    }
+                    state.waits(&key, pod, before.as_deref());
                 } else {
                     state.queue.remove(&key);
+                    state.cluster.denominate(&key);
                 }
             }
             Change::Deleted(pod) => {
                 let key = pod.key();
                 state.queue.remove(&key);
-                if state.unplace(&key) {
-                    state.queue.move_all(now);
-                }
+                state.cluster.denominate(&key);
+                state.gone(now, &key);
             }
             Change::Synced => {}
         }
@@ -286,25 +330,86 @@ fn is_ours(pod: &PodView) -> bool {
 }
 
 impl State {
-    fn place(&mut self, key: &ObjectKey, node: &str, pod: Arc<PodInfo>) {
-        if self.placed.get(key).is_some_and(|own| own != node) {
-            self.unplace(key);
+    fn decide(&mut self, key: &ObjectKey, pod: &Arc<PodInfo>) -> Decision {
+        self.cluster.prepare(pod);
+        let (decision, looked_at) = decide(pod, &self.cluster, self.start);
+        self.start = self.start.wrapping_add(looked_at);
+        match &decision {
+            Decision::Node(name) => self.cluster.place(key, name, pod.clone()),
+            Decision::Nowhere(why) => match &why.promise {
+                Some((node, _)) => self.cluster.nominate(key, node, pod.clone()),
+                None if !why.keeps_promise => self.cluster.denominate(key),
+                None => {}
+            },
         }
-        self.nodes
-            .entry(node.to_owned())
-            .or_default()
-            .add_pod(key.clone(), pod);
-        self.placed.insert(key.clone(), node.to_owned());
+        decision
     }
 
-    /// Whether the pod was on a node.
-    fn unplace(&mut self, key: &ObjectKey) -> bool {
-        let Some(node) = self.placed.remove(key) else {
-            return false;
-        };
-        let Some(info) = self.nodes.get_mut(&node) else {
-            return false;
-        };
-        info.remove_pod(key)
+    /// Tries again what this could help.
+    fn happened(&mut self, now: tokio::time::Instant, event: Event<'_>) {
+        let cluster = &self.cluster;
+        self.queue.moved(now, helps(&event, cluster));
+    }
+
+    fn node_moved(&mut self, now: tokio::time::Instant, name: &str, change: NodeChange) {
+        let cluster = &self.cluster;
+        let node = cluster.slot(name).and_then(|slot| cluster.node(slot));
+        if let Some(node) = node {
+            let event = Event::Node(node, change);
+            self.queue.moved(now, helps(&event, cluster));
+        }
+    }
+
+    /// A pod is on a node.
+    fn bound(&mut self, now: tokio::time::Instant, key: &ObjectKey, pod: Arc<PodView>) {
+        self.queue.remove(key);
+        if pod.has_ended() {
+            self.gone(now, key);
+            return;
+        }
+        let node = pod.spec.node_name.clone();
+        let pod = Arc::new(PodInfo::new(pod));
+        let before = self.cluster.pod(key).cloned();
+        self.cluster.place(key, &node, pod.clone());
+        match before {
+            // It was decided on here, or was seen before: it says nothing new.
+            Some(before) if before.class == pod.class && before.requests == pod.requests => {}
+            Some(before) => self.happened(now, Event::PodChanged(&before, &pod)),
+            None => self.happened(now, Event::PodCame(&pod)),
+        }
+    }
+
+    fn gone(&mut self, now: tokio::time::Instant, key: &ObjectKey) {
+        if let Some(pod) = self.cluster.unplace(key) {
+            self.happened(now, Event::PodGone(&pod));
+        }
+    }
+
+    /// A pod waits for a node.
+    fn waits(&mut self, key: &ObjectKey, pod: Arc<PodView>, before: Option<&PodView>) {
+        if self.cluster.is_placed(key) {
+            return;
+        }
+        let promised = pod.status.nominated_node_name.clone();
+        let info = Arc::new(PodInfo::new(pod));
+        if before.map_or("", |before| &before.status.nominated_node_name) != promised {
+            if promised.is_empty() {
+                self.cluster.denominate(key);
+            } else {
+                self.cluster.nominate(key, &promised, info.clone());
+            }
+        }
+        self.queue.add(key.clone(), info);
+    }
+}
+
+/// Whether something that has happened could help a pod that these plugins refused.
+fn helps<'a>(event: &'a Event<'a>, cluster: &'a Cluster) -> impl Fn(&PodInfo, u32) -> bool + 'a {
+    move |pod, by| {
+        let mut plugins = PLUGINS.iter().enumerate();
+        // Where there were no nodes at all, nobody has refused it.
+        by == 0 && matches!(event, Event::Node(..))
+            || plugins
+                .any(|(index, plugin)| by & (1 << index) != 0 && plugin.helps(event, pod, cluster))
     }
 }
