@@ -28,6 +28,7 @@ mod logs;
 mod made;
 mod manifests;
 mod merge_facts;
+mod node;
 mod pairs;
 mod patch;
 mod port_forward;
@@ -137,6 +138,8 @@ verbs! {
     Uncordon => uncordon,
     /// Forward one or more local ports to a pod.
     PortForward => port_forward,
+    /// Add, remove and drain virtual nodes.
+    Node => node,
     /// Build, fetch, load and list images.
     Image => image,
     /// Print the API resources that the server has.

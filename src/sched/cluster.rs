@@ -299,6 +299,9 @@ impl Cluster {
 
     /// The pods that are promised a node.
     pub(crate) fn nominated(&self, node: &str) -> &[(ObjectKey, Arc<PodInfo>)] {
+        if self.nominated.is_empty() {
+            return &[];
+        }
         self.nominated.get(node).map_or(&[], Vec::as_slice)
     }
 }

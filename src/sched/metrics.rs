@@ -40,6 +40,7 @@ type Durations = Family<AttemptLabels, Histogram, fn() -> Histogram>;
 pub(crate) struct SchedulerMetrics {
     attempts: Family<AttemptLabels, Counter>,
     durations: Durations,
+    decisions: Histogram,
 }
 
 impl SchedulerMetrics {
@@ -58,6 +59,12 @@ impl SchedulerMetrics {
                 "scheduler_scheduling_attempt_duration_seconds",
                 "Scheduling attempt latency in seconds (scheduling algorithm + binding)",
                 Durations::new_with_constructor(new_histogram),
+            ),
+            decisions: metrics.register(
+                "scheduler_scheduling_algorithm_duration_seconds",
+                "Scheduling algorithm latency in seconds",
+                // Kubernetes begins with a millisecond; a decision here takes less.
+                Histogram::new(exponential_buckets(0.000_01, 2.0, 20)),
             ),
         }
     }
@@ -79,6 +86,11 @@ impl SchedulerMetrics {
                 ]
             },
         );
+    }
+
+    /// It was decided on a pod.
+    pub(crate) fn decided(&self, took: Duration) {
+        self.decisions.observe(took.as_secs_f64());
     }
 
     /// An attempt has ended.

@@ -14,6 +14,7 @@ mod plugins;
 mod queue;
 mod rival;
 mod scheduler;
+mod selecting;
 mod terms;
 mod topology;
 mod view;

@@ -37,6 +37,8 @@ pub(crate) struct PodInfo {
     pub(crate) host_ports: Vec<HostPort>,
     pub(crate) terms: Terms,
     pub(crate) spread: Vec<Spread>,
+    /// Whether `spread` is not the pod's own, but what is so by default.
+    pub(crate) spread_by_default: bool,
     /// What of it concerns where other pods go: pods of one class are all alike in that.
     pub(crate) class: Box<str>,
 }
@@ -52,6 +54,7 @@ impl PodInfo {
             host_ports: host_ports(&pod),
             class: class_of(&pod, &terms),
             spread: spread.map(|view| Spread::new(view, &pod)).collect(),
+            spread_by_default: false,
             terms,
             pod,
         }

@@ -12,7 +12,9 @@ use crate::sched::node_info::PodInfo;
 use crate::sched::plugins::PLUGINS;
 use crate::sched::queue::{Queue, Waiting};
 use crate::sched::rival::Rival;
-use crate::sched::view::{BudgetView, NamespaceView, NodeView, PodView};
+use crate::sched::selecting::{SELECTING, Selecting};
+use crate::sched::terms::Spread;
+use crate::sched::view::{BudgetView, NamespaceView, NodeView, PodView, SelectingView};
 use crate::stdx::{Clock, Metrics, Shutdown};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -42,10 +44,13 @@ pub struct Scheduler {
     nodes: Informer<NodeView>,
     namespaces: Informer<NamespaceView>,
     budgets: Informer<BudgetView>,
+    selecting: Vec<Informer<SelectingView>>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Who else belongs together with a pod.
+    selecting: Selecting,
     queue: Queue,
     cluster: Cluster,
     /// Where the next search begins.
@@ -114,6 +119,13 @@ impl Scheduler {
         let budgets = Informer::start(from, config, at, &shutdown, move |change| {
             told.budget_changed(change);
         });
+        let selecting = SELECTING.map(|(group, version, plural, kind)| {
+            let (told, (from, at)) = (shared.clone(), (client.clone(), clock.clone()));
+            let config = follow(group, version, plural);
+            Informer::start(from, config, at, &shutdown, move |change| {
+                told.state.lock().selecting.changed(kind, &change);
+            })
+        });
         let told = shared.clone();
         let config = follow("", "v1", "pods");
         let pods = Informer::start(client, config, clock, &shutdown, move |change| {
@@ -124,6 +136,7 @@ impl Scheduler {
             nodes,
             namespaces,
             budgets,
+            selecting: selecting.into(),
         };
         let (ready, spawner) = (scheduler.clone(), shutdown.clone());
         shutdown.spawn_until_stopped(async move {
@@ -137,6 +150,11 @@ impl Scheduler {
 
     /// Waits until the caches are filled: from then on each new pod is seen at once.
     pub async fn ready(&self) -> bool {
+        for selecting in &self.selecting {
+            if !selecting.synced().await {
+                return false;
+            }
+        }
         self.pods.synced().await
             && self.nodes.synced().await
             && self.namespaces.synced().await
@@ -171,6 +189,8 @@ impl Shared {
         let Waiting { key, pod, .. } = waiting;
         let began = self.clock.instant();
         let decision = self.state.lock().decide(&key, &pod);
+        let decided = self.clock.instant().saturating_duration_since(began);
+        self.metrics.decided(decided);
         let Ok(permit) = self.bindings.clone().acquire_owned().await else {
             return;
         };
@@ -331,8 +351,10 @@ fn is_ours(pod: &PodView) -> bool {
 
 impl State {
     fn decide(&mut self, key: &ObjectKey, pod: &Arc<PodInfo>) -> Decision {
-        self.cluster.prepare(pod);
-        let (decision, looked_at) = decide(pod, &self.cluster, self.start);
+        let spread = self.spread_by_default(pod);
+        let asked: &PodInfo = spread.as_ref().unwrap_or(pod);
+        self.cluster.prepare(asked);
+        let (decision, looked_at) = decide(asked, &self.cluster, self.start);
         self.start = self.start.wrapping_add(looked_at);
         match &decision {
             Decision::Node(name) => self.cluster.place(key, name, pod.clone()),
@@ -343,6 +365,20 @@ impl State {
             },
         }
         decision
+    }
+
+    /// A pod that says nothing of how it is spread, with what is so by default; none if it does, or
+    /// belongs to nobody.
+    fn spread_by_default(&self, pod: &PodInfo) -> Option<PodInfo> {
+        if !pod.spread.is_empty() || self.cluster.nodes().len() == 1 {
+            return None;
+        }
+        let selectors = self.selecting.of(pod);
+        (!selectors.is_empty()).then(|| PodInfo {
+            spread: Spread::by_default(&selectors),
+            spread_by_default: true,
+            ..pod.clone()
+        })
     }
 
     /// Tries again what this could help.

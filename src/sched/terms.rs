@@ -142,7 +142,8 @@ impl Terms {
 pub(crate) struct Spread {
     /// The label of nodes whose value tells places apart.
     pub(crate) topology_key: String,
-    selector: Selector,
+    /// All of which must match.
+    selectors: Vec<Selector>,
     /// How many more one place may have than another.
     pub(crate) max_skew: i64,
     /// Fewer places than this count as if there were an empty one.
@@ -167,7 +168,7 @@ impl Spread {
         let selector = Selector::from_label_selector(selector.as_ref());
         Self {
             topology_key: view.topology_key.clone(),
-            selector: selector.unwrap_or_else(|_| Selector::nothing()),
+            selectors: vec![selector.unwrap_or_else(|_| Selector::nothing())],
             max_skew: view.max_skew.max(1),
             min_domains: usize::try_from(view.min_domains.unwrap_or(1)).unwrap_or(1),
             must: view.when_unsatisfiable != "ScheduleAnyway",
@@ -178,6 +179,26 @@ impl Spread {
 
     /// Whether pods of these labels, in the pod's namespace, are of the sort.
     pub(crate) fn means(&self, labels: &Labels) -> bool {
-        matches(&self.selector, labels)
+        self.selectors
+            .iter()
+            .all(|selector| matches(selector, labels))
+    }
+
+    /// How the pods of a Service or a workload are spread that say nothing of it themselves.
+    /// Kubernetes: systemDefaultConstraints.
+    pub(crate) fn by_default(selectors: &[Selector]) -> Vec<Self> {
+        let spread = |key: &str, max_skew: i64| Self {
+            topology_key: key.to_owned(),
+            selectors: selectors.to_vec(),
+            max_skew,
+            min_domains: 1,
+            must: false,
+            honors_affinity: true,
+            honors_taints: false,
+        };
+        vec![
+            spread("kubernetes.io/hostname", 3),
+            spread("topology.kubernetes.io/zone", 5),
+        ]
     }
 }

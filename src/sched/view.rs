@@ -25,6 +25,7 @@ pub(crate) struct PodMeta {
     #[serde(flatten)]
     pub(crate) own: Meta,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) owner_references: Vec<OwnerView>,
     pub(crate) deletion_timestamp: Option<String>,
 }
 
@@ -206,6 +207,33 @@ pub(crate) struct NamespaceView {
 impl HasMeta for NamespaceView {
     fn key(&self) -> ObjectKey {
         ObjectKey::new("", self.metadata.own.name.clone())
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.metadata.own.resource_version
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OwnerView {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) controller: bool,
+}
+
+/// Something that selects pods: a Service, a ReplicaSet.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SelectingView {
+    pub(crate) metadata: NodeMeta,
+    pub(crate) spec: BudgetSpecView,
+}
+
+impl HasMeta for SelectingView {
+    fn key(&self) -> ObjectKey {
+        let own = &self.metadata.own;
+        ObjectKey::new(own.namespace.clone(), own.name.clone())
     }
 
     fn resource_version(&self) -> &str {

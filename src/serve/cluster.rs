@@ -12,9 +12,10 @@ use crate::meta::GroupVersionResource;
 use crate::net::{EgressPolicy, Fabric, FabricConfig};
 use crate::resources::Scheme;
 use crate::sched::{Scheduler, SchedulerConfig};
+use crate::serve::added_nodes::{ADDED_NODE, AddedNodes};
 use crate::serve::in_process::Clients;
 use crate::serve::listen::{self, Listening};
-use crate::serve::parts::{self, Kept, LeftBehind, SharedByNodes};
+use crate::serve::parts::{self, Kept, LeftBehind, NodeMaker};
 use crate::serve::token_file;
 use crate::serve::{ServeConfig, ServeError};
 use crate::stdx::{Clock, Metrics, Shutdown, register_process_metrics};
@@ -172,6 +173,12 @@ async fn say_silent_nodes(ground: &Ground<'_>, clients: &Clients) -> Result<(), 
     let all = GroupVersionResource::new("", "v1", "nodes");
     let all = client.list::<Node>(&all, "", &Query::new()).await;
     let names = all.map_err(told)?.items.into_iter();
+    // Those that somebody has added are started whatever the number of the others.
+    let added = |node: &Node| {
+        let labels = node.metadata.labels.as_ref();
+        labels.is_some_and(|labels| labels.contains_key(ADDED_NODE))
+    };
+    let names = names.filter(|node| !added(node));
     let names = names.filter_map(|node| node.metadata.name);
     for name in names.filter(|name| parts::is_left_out(name, ground.config.nodes)) {
         tracing::warn!(
@@ -221,14 +228,23 @@ fn start_control(ground: &Ground<'_>, world: &World) -> (Controllers, Option<Sch
 async fn start_nodes(ground: &Ground<'_>, world: &World) -> Result<(), ServeError> {
     let Ground { config, kept, .. } = ground;
     let runtime = parts::pod_runtime(config, kept, &ground.clock, &ground.metrics)?;
-    let shared = SharedByNodes {
-        clients: &world.clients,
-        fabric: &world.fabric,
-        runtime: &runtime,
-        clock: &ground.clock,
+    let (clock, shutdown) = (&ground.clock, &ground.branches.nodes);
+    let maker = NodeMaker {
+        clients: world.clients.clone(),
+        fabric: world.fabric.clone(),
+        runtime,
+        clock: clock.clone(),
         metrics: KubeletMetrics::new(&ground.metrics, &world.nodes),
+        data_dir: config.data_dir.clone(),
     };
-    parts::start_nodes(config, &shared, &ground.branches.nodes, &world.nodes).await
+    parts::start_nodes(config, &maker, shutdown, &world.nodes).await?;
+    let (own, nodes) = (
+        (config.nodes, config.node_shape.clone()),
+        world.nodes.clone(),
+    );
+    let life = (clock.clone(), shutdown.clone());
+    AddedNodes::new(&world.clients, maker, own, nodes, life).start();
+    Ok(())
 }
 
 /// Opens the door; the answer says later if it has closed by itself.

@@ -1,6 +1,7 @@
 //! The composition root: the only room that knows every room. Starts them in order, stops them in
 //! reverse. Must never hold logic that could live in a room. Read [`Cluster::start`] first.
 
+mod added_nodes;
 mod cluster;
 mod config;
 mod data_dir;
@@ -11,6 +12,7 @@ mod pki;
 mod token_file;
 
 pub use crate::api::{AuditLogConfig, AuditMode, AuthorizationMode, ServiceRange};
+pub use added_nodes::ADDED_NODE;
 pub use cluster::Cluster;
 pub use config::{AccessConfig, AuditConfig, NODES_MAX, NodeShape, ServeConfig, default_data_dir};
 

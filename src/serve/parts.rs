@@ -13,7 +13,7 @@ use crate::oci::{BUNDLED, ImageStore};
 use crate::serve::data_dir::DataDir;
 use crate::serve::in_process::Clients;
 use crate::serve::pki::{self, Authority};
-use crate::serve::{NODES_MAX, ServeConfig, ServeError, default_data_dir};
+use crate::serve::{NODES_MAX, NodeShape, ServeConfig, ServeError, default_data_dir};
 use crate::stdx::{
     Clock, Metrics, OPEN_FILES_LOW, Shutdown, create_private_dir, raise_open_files, write_atomic,
 };
@@ -248,51 +248,84 @@ pub(crate) fn pod_runtime(
     Ok(Arc::new(WasmPodRuntime::new(runtime, kept.images.clone())))
 }
 
-/// What all nodes of the process share.
-pub(crate) struct SharedByNodes<'a> {
-    pub(crate) clients: &'a Clients,
-    pub(crate) fabric: &'a Arc<Fabric>,
-    pub(crate) runtime: &'a Arc<dyn PodRuntime>,
-    pub(crate) clock: &'a Clock,
+/// Makes the nodes of the process: what they all share.
+#[derive(Clone)]
+pub(crate) struct NodeMaker {
+    pub(crate) clients: Clients,
+    pub(crate) fabric: Arc<Fabric>,
+    pub(crate) runtime: Arc<dyn PodRuntime>,
+    pub(crate) clock: Clock,
     pub(crate) metrics: Arc<KubeletMetrics>,
+    /// The server's folder.
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl NodeMaker {
+    /// Starts a node, until `shutdown`; returns when it follows its pods.
+    pub(crate) async fn start(
+        &self,
+        name: &str,
+        number: usize,
+        shape: &NodeShape,
+        labels: BTreeMap<String, String>,
+        shutdown: &Shutdown,
+    ) -> Result<Arc<Kubelet>, ServeError> {
+        let user = UserInfo::new(&format!("system:node:{name}"), &[GROUP_NODES]);
+        let started = Kubelet::start(KubeletConfig {
+            client: self.clients.client(user, "kubelet"),
+            node_name: name.to_owned(),
+            runtime: self.runtime.clone(),
+            fabric: self.fabric.clone(),
+            ipam: node_ipam(number)?,
+            addresses: Vec::new(),
+            data_dir: self.data_dir.clone(),
+            clock: self.clock.clone(),
+            capacity: Capacity {
+                cpu_millis: shape.cpu_millis,
+                memory_bytes: shape.memory_bytes,
+                storage_bytes: free_bytes(self.data_dir.as_deref()),
+                pods: shape.pods,
+            },
+            labels,
+            shutdown: shutdown.clone(),
+            metrics: self.metrics.clone(),
+        });
+        started
+            .await
+            .map_err(|error| ServeError::Start(error.to_string()))
+    }
+
+    /// Removes what a node kept in the server's folder; answers what went wrong.
+    pub(crate) fn forget(&self, name: &str) -> Option<std::io::Error> {
+        let folder = self.data_dir.as_ref()?.join("nodes").join(name);
+        let removed = std::fs::remove_dir_all(folder).err()?;
+        (removed.kind() != std::io::ErrorKind::NotFound).then_some(removed)
+    }
 }
 
 /// Starts the nodes, together; returns when all follow their pods.
 pub(crate) async fn start_nodes(
     config: &ServeConfig,
-    shared: &SharedByNodes<'_>,
+    maker: &NodeMaker,
     shutdown: &Shutdown,
     nodes: &Arc<LocalNodes>,
 ) -> Result<(), ServeError> {
-    let mut starting = Vec::new();
-    for number in 0..config.nodes {
-        let name = format!("{NODE_PREFIX}{number}");
-        let user = UserInfo::new(&format!("system:node:{name}"), &[GROUP_NODES]);
-        starting.push(Kubelet::start(KubeletConfig {
-            client: shared.clients.client(user, "kubelet"),
-            node_name: name,
-            runtime: shared.runtime.clone(),
-            fabric: shared.fabric.clone(),
-            ipam: node_ipam(number)?,
-            addresses: Vec::new(),
-            data_dir: config.data_dir.clone(),
-            clock: shared.clock.clone(),
-            capacity: Capacity {
-                cpu_millis: config.node_shape.cpu_millis,
-                memory_bytes: config.node_shape.memory_bytes,
-                storage_bytes: free_bytes(config.data_dir.as_deref()),
-                pods: config.node_shape.pods,
-            },
-            labels: BTreeMap::new(),
-            shutdown: shutdown.clone(),
-            metrics: shared.metrics.clone(),
-        }));
-    }
-    let started = try_join_all(starting).await;
-    for kubelet in started.map_err(|error| ServeError::Start(error.to_string()))? {
+    let names = (0..config.nodes).map(|number| (number, format!("{NODE_PREFIX}{number}")));
+    let names: Vec<(usize, String)> = names.collect();
+    let shape = &config.node_shape;
+    let starting = names
+        .iter()
+        .map(|(number, name)| maker.start(name, *number, shape, BTreeMap::new(), shutdown));
+    for kubelet in try_join_all(starting).await? {
         nodes.add(kubelet);
     }
     Ok(())
+}
+
+/// Whether a node is one of the first `count` of a server of this kind.
+pub(crate) fn is_of_this_start(name: &str, count: usize) -> bool {
+    let mut own = (0..count).map(|number| format!("{NODE_PREFIX}{number}"));
+    own.any(|own| own == name)
 }
 
 /// Whether a node is one of a server of this kind, and beyond the first `count`.
@@ -302,7 +335,8 @@ pub(crate) fn is_left_out(name: &str, count: usize) -> bool {
     number.is_some_and(|number| number >= count && *name == format!("{NODE_PREFIX}{number}"))
 }
 
-fn node_ipam(number: usize) -> Result<Arc<NodeIpam>, ServeError> {
+/// The addresses of the node of a number.
+pub(crate) fn node_ipam(number: usize) -> Result<Arc<NodeIpam>, ServeError> {
     let ranges = || {
         let index = u32::try_from(number).ok()?;
         let (base, prefix, each) = POD_CIDR_V4;

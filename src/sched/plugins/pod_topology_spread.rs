@@ -184,7 +184,12 @@ impl Round for Spreading<'_> {
             .filter(|spread| !spread.must)
             .collect();
         for spread in &better {
-            let Some(counted) = counted(self.pod, self.cluster, spread, &better) else {
+            // By default, a node that bears one of the labels counts for that one.
+            let together: &[&Spread] = match self.pod.spread_by_default {
+                true => &[],
+                false => &better,
+            };
+            let Some(counted) = counted(self.pod, self.cluster, spread, together) else {
                 continue;
             };
             let places = feasible
@@ -205,6 +210,9 @@ impl Round for Spreading<'_> {
         let mut score = 0.0;
         for (counted, weight) in &self.better {
             let Some(place) = counted.topology.of(slot) else {
+                if self.pod.spread_by_default {
+                    continue;
+                }
                 return -1;
             };
             let skew = (counted.spread.max_skew - 1) as f64;

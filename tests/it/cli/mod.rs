@@ -2,8 +2,10 @@
 
 mod applies;
 mod compare;
+mod node;
 mod outputs;
 mod right_manifests;
+mod scheduling;
 mod verbs;
 mod wrong_manifests;
 

@@ -20,6 +20,7 @@ mod metrics;
 mod net;
 mod pods;
 mod process;
+mod sched;
 mod start;
 mod trust;
 mod updates;
@@ -48,6 +49,11 @@ const COMMANDS: &[Command] = &[
         "pods",
         "--kubeconfig FILE --count N --seconds N: many pods, to all Ready",
         pods::many,
+    ),
+    (
+        "sched",
+        "--kubeconfig FILE --nodes N --pods N --shape SHAPE --seconds N: until all are bound",
+        sched::command,
     ),
     (
         "ask",

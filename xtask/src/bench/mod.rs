@@ -15,6 +15,7 @@ mod pod;
 mod probes;
 mod report;
 mod scale;
+mod sched;
 mod server;
 mod start;
 
@@ -40,6 +41,7 @@ const BENCHES: &[Bench] = &[
     start::BENCH,
     pod::BENCH,
     scale::BENCH,
+    sched::BENCH,
     probes::BENCH,
     http::BENCH,
     net::BENCH,
