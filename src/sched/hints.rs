@@ -2,7 +2,9 @@
 //! of it could change its mind. Must not know the queue.
 //! Kubernetes: kube-scheduler queueing hints (`framework/types.go` ClusterEvent).
 
+use crate::sched::cycle::Plugins;
 use crate::sched::node_info::{NodeInfo, PodInfo};
+use crate::sched::plugins::PLUGINS;
 
 /// Something that has happened.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,25 @@ pub(crate) enum Event<'a> {
     /// A namespace has other labels, or something else of which too little is known.
     Unknown,
 }
+
+impl Event<'_> {
+    /// The plugins whose mind it could change at all.
+    pub(crate) fn reacting(&self) -> Plugins {
+        let names: &[&str] = match self {
+            Self::Node(..) => return !0,
+            Self::PodGone(_) => &["NodePorts", "NodeResourcesFit", SPREAD, AFFINITY],
+            Self::PodChanged(..) => &["NodeResourcesFit", SPREAD, AFFINITY],
+            Self::PodCame(_) => &[SPREAD, AFFINITY],
+            Self::Unknown => &[AFFINITY],
+        };
+        let plugins = PLUGINS.iter().enumerate();
+        let reacting = plugins.filter(|(_, plugin)| names.contains(&plugin.name()));
+        reacting.fold(0, |all, (bit, _)| all | 1 << bit)
+    }
+}
+
+const SPREAD: &str = "PodTopologySpread";
+const AFFINITY: &str = "InterPodAffinity";
 
 /// What of a node has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

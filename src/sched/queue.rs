@@ -55,9 +55,11 @@ pub(crate) struct Queue {
     /// When something ripens: the end of a backoff, or of the longest wait.
     timers: BTreeMap<(Instant, ObjectKey), ()>,
     counter: u64,
-    /// Counts the changes that could help; a pod that was being decided on meanwhile is not left
-    /// aside.
+    /// Counts the changes.
     moves: u64,
+    /// The last change that could change the mind of each plugin, by its bit: a pod that it refused
+    /// meanwhile is not left aside.
+    last_moves: [u64; Plugins::BITS as usize],
 }
 
 impl Queue {
@@ -109,20 +111,20 @@ impl Queue {
         let Some(waiting) = self.pods.get_mut(key) else {
             return;
         };
+        let after = |bit: usize| by >> bit & 1 == 1 || by == 0;
+        let mut changes = self.last_moves.iter().enumerate();
+        let moved = changes.any(|(bit, last)| after(bit) && *last > moves);
         waiting.refused_by = by;
         let backoff_end = now + backoff(waiting.attempts);
-        waiting.place = if moves == self.moves {
-            Place::Unschedulable(now, backoff_end)
+        let (place, at) = if moved {
+            (Place::Backoff(backoff_end), backoff_end)
         } else {
-            Place::Backoff(backoff_end)
+            let place = Place::Unschedulable(now, backoff_end);
+            (place, now + UNSCHEDULABLE_MAX)
         };
-        let at = if moves == self.moves {
-            now + UNSCHEDULABLE_MAX
-        } else {
-            backoff_end
-        };
+        waiting.place = place;
         self.timers.insert((at, key.clone()), ());
-        if moves == self.moves {
+        if !moved {
             self.aside.insert(key.clone());
         }
     }
@@ -137,10 +139,20 @@ impl Queue {
         self.timers.insert((end, key.clone()), ());
     }
 
-    /// Something has changed. Those that were left aside and that it `helps` (told the pod and who
-    /// refused it) are tried again, each after its backoff.
-    pub(crate) fn moved(&mut self, now: Instant, helps: impl Fn(&PodInfo, Plugins) -> bool) {
+    /// Something has changed that could change the mind of these plugins. Those that were left aside
+    /// and that it `helps` (told the pod and who refused it) are tried again, each after its backoff.
+    pub(crate) fn moved(
+        &mut self,
+        now: Instant,
+        plugins: Plugins,
+        helps: impl Fn(&PodInfo, Plugins) -> bool,
+    ) {
         self.moves += 1;
+        for (bit, last) in self.last_moves.iter_mut().enumerate() {
+            if plugins >> bit & 1 == 1 {
+                *last = self.moves;
+            }
+        }
         let aside: Vec<Waiting> = self
             .aside
             .iter()
@@ -273,17 +285,17 @@ mod tests {
         let (_, moves) = popped(&mut queue, start).unwrap();
         queue.unschedulable(&key("a"), start, moves, 1);
         assert_eq!(popped(&mut queue, after(100)), None, "nothing has changed");
-        queue.moved(after(100), |_, _| true);
+        queue.moved(after(100), !0, |_, _| true);
         let (_, moves) = popped(&mut queue, after(100)).unwrap();
         queue.unschedulable(&key("a"), after(100), moves, 1);
-        queue.moved(after(101), |_, _| true);
+        queue.moved(after(101), !0, |_, _| true);
         assert_eq!(
             popped(&mut queue, after(101)),
             None,
             "the second backoff is 2 s"
         );
         let (_, moves) = popped(&mut queue, after(102)).unwrap();
-        queue.moved(after(102), |_, _| true);
+        queue.moved(after(102), !0, |_, _| true);
         queue.unschedulable(&key("a"), after(102), moves, 1);
         assert!(
             popped(&mut queue, after(106)).is_some(),
@@ -304,7 +316,7 @@ mod tests {
             let (_, moves) = popped(&mut queue, start).unwrap();
             queue.unschedulable(&key(name), start, moves, by);
         }
-        queue.moved(after(9), |_, by| by == 2);
+        queue.moved(after(9), !0, |_, by| by == 2);
         assert_eq!(popped(&mut queue, after(9)).unwrap().0, "b");
         assert_eq!(popped(&mut queue, after(9)), None);
         assert_eq!(queue.counts().unschedulable, 1);

@@ -221,7 +221,7 @@ impl Shared {
             tracing::warn!(pod = %key, node, %error, "binding failed, trying again");
             state.queue.failed(&key, now);
             // Another pod may have been refused for the place that is free again.
-            state.queue.moved(now, |_, _| true);
+            state.queue.moved(now, !0, |_, _| true);
         }
         Attempt::Error
     }
@@ -384,7 +384,8 @@ impl State {
     /// Tries again what this could help.
     fn happened(&mut self, now: tokio::time::Instant, event: Event<'_>) {
         let cluster = &self.cluster;
-        self.queue.moved(now, helps(&event, cluster));
+        self.queue
+            .moved(now, event.reacting(), helps(&event, cluster));
     }
 
     fn node_moved(&mut self, now: tokio::time::Instant, name: &str, change: NodeChange) {
@@ -392,7 +393,8 @@ impl State {
         let node = cluster.slot(name).and_then(|slot| cluster.node(slot));
         if let Some(node) = node {
             let event = Event::Node(node, change);
-            self.queue.moved(now, helps(&event, cluster));
+            self.queue
+                .moved(now, event.reacting(), helps(&event, cluster));
         }
     }
 
@@ -408,7 +410,11 @@ impl State {
         let before = self.cluster.pod(key).cloned();
         self.cluster.place(key, &node, pod.clone());
         match before {
-            // It was decided on here, or was seen before: it says nothing new.
+            // It was decided on here, and now it is so: others may have waited for it.
+            Some(before) if before.pod.spec.node_name.is_empty() => {
+                self.happened(now, Event::PodCame(&pod));
+            }
+            // It says nothing new.
             Some(before) if before.class == pod.class && before.requests == pod.requests => {}
             Some(before) => self.happened(now, Event::PodChanged(&before, &pod)),
             None => self.happened(now, Event::PodCame(&pod)),
