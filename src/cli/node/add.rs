@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(super) struct Args {
     /// The node's name; the default is the next free `wkube-N`.
     name: Option<String>,
     /// CPU of the node [default: as the server's other nodes].

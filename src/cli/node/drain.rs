@@ -16,7 +16,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(super) struct Args {
     /// NODE...
     #[arg(required = true)]
     nodes: Vec<String>,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(super) struct Args {
     /// NODE...
     #[arg(required = true)]
     nodes: Vec<String>,
