@@ -14,6 +14,7 @@ mod delete;
 mod describe;
 mod diff;
 mod discovery;
+mod drain;
 mod durations;
 mod edit;
 mod errors;
@@ -136,6 +137,8 @@ verbs! {
     Cordon => cordon,
     /// Mark node as schedulable.
     Uncordon => uncordon,
+    /// Drain node in preparation for maintenance.
+    Drain => drain,
     /// Forward one or more local ports to a pod.
     PortForward => port_forward,
     /// Add, remove and drain virtual nodes.

@@ -2,10 +2,10 @@
 //! object, which the server follows; taken away by emptying it first. Must not know how a node runs.
 
 mod add;
-mod drain;
 mod remove;
 
 use crate::cli::context::{CliError, GlobalArgs};
+use crate::cli::drain;
 use crate::meta::GroupVersionResource;
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -1,7 +1,8 @@
 //! `wkube node remove`: cordons, drains and deletes a node that was added.
 
-use super::{drain, nodes};
+use super::nodes;
 use crate::cli::context::{CliError, GlobalArgs};
+use crate::cli::drain;
 use crate::serve::ADDED_NODE;
 use serde_json::Value;
 use std::process::ExitCode;

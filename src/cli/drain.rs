@@ -1,7 +1,6 @@
-//! `wkube node drain`: cordons a node and evicts its pods, in kubectl's words.
+//! `wkube drain`: cordons a node and evicts its pods, in kubectl's words.
 //! Kubernetes: `k8s.io/kubectl/pkg/drain`.
 
-use super::nodes;
 use crate::cli::context::{CliError, Context, GlobalArgs};
 use crate::cli::durations;
 use crate::client::{ClientError, PatchKind, Query};
@@ -16,7 +15,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// NODE...
     #[arg(required = true)]
     nodes: Vec<String>,
@@ -26,10 +25,10 @@ pub(super) struct Args {
 
 /// The flags of a drain.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct How {
+pub(crate) struct How {
     /// Ignore DaemonSet-managed pods.
     #[arg(long)]
-    pub(super) ignore_daemonsets: bool,
+    pub(crate) ignore_daemonsets: bool,
     /// Continue even if there are pods that do not declare a controller.
     #[arg(long)]
     force: bool,
@@ -51,7 +50,7 @@ pub(super) struct How {
     pod_selector: String,
 }
 
-pub(super) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
     let context = global.connect().await?;
     for name in &args.nodes {
         drain(&context, name, &args.how).await?;
@@ -60,7 +59,7 @@ pub(super) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
 }
 
 /// Cordons a node and empties it.
-pub(super) async fn drain(context: &Context, name: &str, how: &How) -> Result<(), CliError> {
+pub(crate) async fn drain(context: &Context, name: &str, how: &How) -> Result<(), CliError> {
     let timeout = durations::seconds(&how.timeout).map_err(CliError::new)?;
     cordon(context, name).await?;
     let doomed = match pods(context, name, how).await? {
@@ -95,7 +94,7 @@ pub(super) async fn drain(context: &Context, name: &str, how: &How) -> Result<()
 }
 
 async fn cordon(context: &Context, name: &str) -> Result<(), ClientError> {
-    let gvr = nodes();
+    let gvr = GroupVersionResource::new("", "v1", "nodes");
     let node = context.client.get::<Value>(&gvr, "", name).await?;
     if node.pointer("/spec/unschedulable") == Some(&Value::Bool(true)) {
         println!("node/{name} already cordoned");
