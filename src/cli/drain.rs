@@ -126,7 +126,8 @@ const DAEMON_FATAL: &str = "DaemonSet-managed Pods (use --ignore-daemonsets to i
 const DAEMON_WARN: &str = "ignoring DaemonSet-managed Pods";
 const LOCAL_FATAL: &str = "Pods with local storage (use --delete-emptydir-data to override)";
 const LOCAL_WARN: &str = "deleting Pods with local storage";
-const BARE_FATAL: &str = "Pods that declare no controller (use --force to override)";
+/// kubectl says "cannot delete" twice of these.
+const BARE_FATAL: &str = "cannot delete Pods that declare no controller (use --force to override)";
 const BARE_WARN: &str = "deleting Pods that declare no controller";
 
 fn judge(pod: &Object, how: &How) -> Vec<Verdict> {

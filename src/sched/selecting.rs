@@ -86,3 +86,39 @@ impl Selecting {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn view<T: serde::de::DeserializeOwned>(object: Value) -> Arc<T> {
+        Arc::new(serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_pod_is_selected_by_its_services_and_its_owner() {
+        let mut all = Selecting::default();
+        let named = |name: &str| json!({"name": name, "namespace": "n"});
+        let service = json!({"metadata": named("s"), "spec": {"selector": {"app": "a"}}});
+        let other = json!({"metadata": named("o"), "spec": {"selector": {"app": "b"}}});
+        let set =
+            json!({"metadata": named("r"), "spec": {"selector": {"matchLabels": {"hash": "x"}}}});
+        let service: Arc<SelectingView> = view(service);
+        all.changed("Service", &Change::Applied(service.clone(), None));
+        all.changed("Service", &Change::Applied(view(other), None));
+        all.changed("ReplicaSet", &Change::Applied(view(set), None));
+        let owner = json!([{"kind": "ReplicaSet", "name": "r", "controller": true}]);
+        let metadata = json!({"name": "p", "namespace": "n", "labels": {"app": "a", "hash": "x"},
+            "ownerReferences": owner});
+        let pod = PodInfo::new(view(json!({ "metadata": metadata })));
+        let found = all.of(&pod);
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|selector| matches(selector, pod.labels())));
+        all.changed("Service", &Change::Deleted(service));
+        assert_eq!(all.of(&pod).len(), 1);
+        let bare = json!({"metadata": {"name": "q", "namespace": "n", "labels": {"app": "c"}}});
+        assert!(all.of(&PodInfo::new(view(bare))).is_empty());
+    }
+}
