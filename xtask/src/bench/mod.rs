@@ -6,6 +6,7 @@
 
 mod api;
 mod figure;
+mod follow;
 mod http;
 mod idle;
 mod lab;
@@ -18,6 +19,7 @@ mod scale;
 mod sched;
 mod server;
 mod start;
+mod workloads;
 
 use figure::{Figure, Sample};
 use lab::Lab;
@@ -42,6 +44,7 @@ const BENCHES: &[Bench] = &[
     pod::BENCH,
     scale::BENCH,
     sched::BENCH,
+    workloads::BENCH,
     probes::BENCH,
     http::BENCH,
     net::BENCH,
