@@ -27,6 +27,8 @@ struct Counted<'a> {
     pods: ByPlace,
     /// Whether the pod is of the sort itself.
     own: i64,
+    /// The fewest pods that a place has; asked for at each node, so it is kept.
+    fewest: i64,
     /// The places that count, if not all do.
     places: Option<BTreeSet<u32>>,
 }
@@ -86,18 +88,20 @@ fn counted<'a>(
             }
         }
     }
-    Some(Counted {
+    let mut counted = Counted {
         own: i64::from(spread.means(pod.labels())),
+        fewest: 0,
         spread,
         topology,
         pods,
         places,
-    })
+    };
+    counted.fewest = counted.count_fewest();
+    Some(counted)
 }
 
 impl Counted<'_> {
-    /// The fewest pods that a place has.
-    fn fewest(&self) -> i64 {
+    fn count_fewest(&self) -> i64 {
         let (mut fewest, mut places) = (i64::MAX, 0);
         let mut look = |place| {
             fewest = self.pods.get(place).min(fewest);
@@ -169,7 +173,7 @@ impl Round for Spreading<'_> {
                 return Err(Refusal::for_good(UNLABELLED));
             };
             let there = counted.pods.get(place) + counted.own;
-            if there - counted.fewest() > counted.spread.max_skew {
+            if there - counted.fewest > counted.spread.max_skew {
                 return Err(Refusal::resolvable(SKEWED));
             }
         }
@@ -245,6 +249,7 @@ impl Round for Spreading<'_> {
                 place.is_some_and(|place| known.is_none_or(|known| known.contains(&place)));
             if counts && counted.spread.means(other.labels()) {
                 counted.pods.add(place, by);
+                counted.fewest = counted.count_fewest();
             }
         }
     }
