@@ -24,6 +24,8 @@ struct State<K> {
     working: HashSet<K>,
     /// What is to be added later, by time; the number tells apart equal times.
     later: BTreeMap<(Instant, u64), K>,
+    /// Where a key stands in `later`: once, at the earliest time that it was asked for.
+    due: HashMap<K, (Instant, u64)>,
     failures: HashMap<K, u32>,
     counter: u64,
     closed: bool,
@@ -66,6 +68,7 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
             dirty: HashSet::new(),
             working: HashSet::new(),
             later: BTreeMap::new(),
+            due: HashMap::new(),
             failures: HashMap::new(),
             counter: 0,
             closed: false,
@@ -84,15 +87,13 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         self.wake.notify_one();
     }
 
-    /// Queues `key` after `delay`.
+    /// Queues `key` after `delay`, unless it comes sooner anyway.
     pub fn add_after(&self, key: K, delay: Duration) {
         let mut state = self.state.lock();
         if delay.is_zero() {
             state.add(key);
         } else {
-            state.counter += 1;
-            let at = (self.clock.instant() + delay, state.counter);
-            state.later.insert(at, key);
+            state.add_at(key, self.clock.instant() + delay);
         }
         drop(state);
         self.wake.notify_one();
@@ -194,12 +195,26 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
     }
 
+    fn add_at(&mut self, key: K, when: Instant) {
+        if let Some(at) = self.due.get(&key).copied() {
+            if at.0 <= when {
+                return;
+            }
+            self.later.remove(&at);
+        }
+        self.counter += 1;
+        let at = (when, self.counter);
+        self.due.insert(key.clone(), at);
+        self.later.insert(at, key);
+    }
+
     fn ripen(&mut self, now: Instant) {
         while let Some(entry) = self.later.first_entry() {
             if entry.key().0 > now {
                 break;
             }
             let key = entry.remove();
+            self.due.remove(&key);
             self.add(key);
         }
     }
@@ -222,6 +237,25 @@ mod tests {
         assert_eq!(queue.next().await, Some("a"));
         queue.done(&"a");
         assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_waits_once_for_the_earliest_of_its_times() {
+        let queue = WorkQueue::new(Clock::real());
+        let begun = Instant::now();
+        for seconds in [30, 10, 20] {
+            queue.add_after("a", Duration::from_secs(seconds));
+        }
+        queue.add_after("b", Duration::from_secs(40));
+        assert_eq!(queue.next().await, Some("a"));
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        queue.done(&"a");
+        assert_eq!(
+            queue.next().await,
+            Some("b"),
+            "the other times of a are forgotten"
+        );
+        assert_eq!(begun.elapsed().as_secs(), 40);
     }
 
     #[tokio::test(start_paused = true)]

@@ -115,6 +115,43 @@ impl Node {
         None
     }
 
+    /// Takes what a pod asks for now instead of what it asked for before, if it is there; else the
+    /// reason of its condition `PodResizePending`, and its words.
+    ///
+    /// Kubernetes: kubelet allocation manager, `canResizePod`.
+    pub(super) fn reallocate(&self, pod: &Pod) -> Result<(), (&'static str, String)> {
+        let mut admitted = self.admitted.lock();
+        let uid = pod_spec::uid(pod);
+        let before = admitted.pods.get(uid);
+        let before = before.map_or((0, 0), |before| (before.cpu, before.memory));
+        let asked = Asked::of(pod);
+        let able = |name: &str| self.allocatable.get(name).copied().unwrap_or(0);
+        for (resource, wanted, unit) in [("cpu", asked.cpu, 1), ("memory", asked.memory, 1_000)] {
+            let capacity = able(resource);
+            if wanted > capacity {
+                let message = format!(
+                    "Node didn't have enough capacity: {resource}, requested: {}, capacity: {}",
+                    wanted / unit,
+                    capacity / unit
+                );
+                return Err(("Infeasible", message));
+            }
+        }
+        for (resource, wanted, used) in [
+            ("cpu", asked.cpu, admitted.cpu - before.0),
+            ("memory", asked.memory, admitted.memory - before.1),
+        ] {
+            let capacity = able(resource);
+            if wanted > 0 && wanted + used > capacity {
+                return Err(("Deferred", short_of(resource, wanted, used, capacity)));
+            }
+        }
+        admitted.cpu += asked.cpu - before.0;
+        admitted.memory += asked.memory - before.1;
+        admitted.pods.insert(uid.to_owned(), asked);
+        Ok(())
+    }
+
     /// Gives back what a pod had asked for.
     pub(super) fn release(&self, uid: &str) {
         let mut admitted = self.admitted.lock();
@@ -151,16 +188,21 @@ impl Node {
     }
 }
 
-fn rejected(resource: &str, wanted: i128, used: i128, capacity: i128) -> Verdict {
+/// Kubernetes: `InsufficientResourceError`.
+fn short_of(resource: &str, wanted: i128, used: i128, capacity: i128) -> String {
     // Kubernetes counts cores in thousandths and all else in whole units.
     let unit = if resource == "cpu" { 1 } else { 1_000 };
-    let message = format!(
-        "Pod was rejected: Node didn't have enough resource: {resource}, requested: {}, used: {}, \
-         capacity: {}",
+    format!(
+        "Node didn't have enough resource: {resource}, requested: {}, used: {}, capacity: {}",
         wanted / unit,
         used / unit,
         capacity / unit
-    );
+    )
+}
+
+fn rejected(resource: &str, wanted: i128, used: i128, capacity: i128) -> Verdict {
+    let why = short_of(resource, wanted, used, capacity);
+    let message = format!("Pod was rejected: {why}");
     Verdict {
         reason: format!("OutOf{resource}"),
         message,

@@ -26,6 +26,8 @@ const UNREADY_WAIT_MAX: Duration = Duration::from_secs(1);
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
 /// The longest wait.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
+/// The node's conditions that a pod has only while it is resized.
+const PASSING: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
 /// Fields that the node owns; one that is gone is taken out.
 const OWN_FIELDS: [&str; 6] = [
     "reason",
@@ -170,9 +172,15 @@ fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
     }
     for (name, value) in after {
         match (name.as_str(), before.get(&name)) {
-            ("conditions", Some(before)) if has_all(before, &value) => {}
             ("conditions", Some(before)) => {
-                patch.insert(name, without_old_members(before, value));
+                let over = over(before, &value);
+                if !over.is_empty() || !has_all(before, &value) {
+                    let mut conditions = without_old_members(before, value);
+                    if let Some(list) = conditions.as_array_mut() {
+                        list.extend(over);
+                    }
+                    patch.insert(name, conditions);
+                }
             }
             (_, Some(before)) if *before == value => {}
             _ => {
@@ -181,6 +189,20 @@ fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
         }
     }
     (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// Conditions that stand only while something is under way, and are to go: what takes them out.
+fn over(before: &Value, wanted: &Value) -> Vec<Value> {
+    let kinds = |list: &Value| -> Vec<Value> {
+        let list = list.as_array().into_iter().flatten();
+        list.filter_map(|one| one.get("type").cloned()).collect()
+    };
+    let wanted = kinds(wanted);
+    let passing = |kind: &Value| PASSING.iter().any(|passing| kind == passing);
+    let gone = kinds(before).into_iter();
+    gone.filter(|kind| passing(kind) && !wanted.contains(kind))
+        .map(|kind| json!({"$patch": "delete", "type": kind}))
+        .collect()
 }
 
 /// Conditions that others wrote are not looked at.
@@ -279,5 +301,23 @@ pub(super) async fn delete(node: &Node, pod: &Pod) -> Option<bool> {
             tracing::warn!(node = %node.name, pod = name, %error, "a pod was not removed");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_a_resize_go_with_it_and_those_of_others_stay() {
+        let of =
+            |kinds: &[&str]| -> Value { kinds.iter().map(|kind| json!({"type": kind})).collect() };
+        let before = of(&["PodResizePending", "DisruptionTarget", "Ready"]);
+        let gone = over(&before, &of(&["Ready"]));
+        assert_eq!(
+            gone,
+            [json!({"$patch": "delete", "type": "PodResizePending"})]
+        );
+        assert!(over(&before, &of(&["PodResizePending"])).is_empty());
     }
 }

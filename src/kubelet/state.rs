@@ -5,7 +5,7 @@
 use crate::kubelet::pod_spec;
 use crate::kubelet::probes::Probes;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -429,8 +429,29 @@ pub(super) struct Verdict {
     pub(super) disruption: String,
 }
 
+/// What a node gives the containers of a pod, once that is other than what they asked for at first,
+/// and what keeps it from giving what they ask for now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Allocation {
+    /// By container; a container that is not here has what its spec says.
+    #[serde(default)]
+    pub(super) containers: BTreeMap<String, ResourceRequirements>,
+    /// Why it cannot be given: reason and words of the condition `PodResizePending`.
+    #[serde(skip)]
+    pub(super) pending: Option<(String, String)>,
+    /// Why it was given and is not in force: the words of the condition `PodResizeInProgress`.
+    #[serde(skip)]
+    pub(super) error: Option<String>,
+}
+
+impl Allocation {
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty()
+    }
+}
+
 /// All that a node knows of one pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PodState {
     /// When the node took it: `status.startTime`.
     pub(super) start_time: Timestamp,
@@ -443,6 +464,9 @@ pub(super) struct PodState {
     /// All init containers have done their work.
     #[serde(default)]
     pub(super) initialized: bool,
+    /// What the node gives the pod.
+    #[serde(default, skip_serializing_if = "Allocation::is_empty")]
+    pub(super) allocation: Allocation,
     /// The node has ended the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) verdict: Option<Verdict>,
@@ -480,6 +504,7 @@ impl PodState {
             addresses: Vec::new(),
             containers: BTreeMap::new(),
             initialized: false,
+            allocation: Allocation::default(),
             verdict: None,
             lost: false,
             released: false,

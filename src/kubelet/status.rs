@@ -167,7 +167,13 @@ fn container_status(
         "" => container.image.clone().unwrap_or_default(),
         image => image.to_owned(),
     };
+    // Of a container that asks for nothing nothing is told.
+    let resources = container.resources.clone().filter(|resources| {
+        running && (resources.requests.is_some() || resources.limits.is_some())
+    });
     ContainerStatus {
+        allocated_resources: resources.as_ref().and_then(|all| all.requests.clone()),
+        resources,
         name: container.name.clone(),
         state: Some(shown),
         last_state: Some(last.unwrap_or_default()),
@@ -383,6 +389,15 @@ fn conditions(
     }
     list.add("ContainersReady", ready, reason, message);
     list.add("PodScheduled", true, None, None);
+    let allocation = &state.allocation;
+    if let Some((reason, message)) = &allocation.pending {
+        let message = Some(message.clone());
+        list.add("PodResizePending", true, Some(reason), message);
+    }
+    if let Some(error) = &allocation.error {
+        let message = Some(error.clone());
+        list.add("PodResizeInProgress", true, Some("Error"), message);
+    }
     if pod_spec::could_restart_all(pod) {
         // Kubernetes: GenerateAllContainersRestartingCondition.
         let restarting = completed.is_none() && state.restarting_all;

@@ -135,6 +135,14 @@ impl Container {
         self.inner.kill.cancel();
     }
 
+    /// Other limits hold from now on: thousandths of a core, bytes; none is no limit. A limit of memory
+    /// below what is in use is refused, and nothing changes then: the error tells what is in use.
+    pub fn resize(&self, cpu_millis: Option<u32>, memory_bytes: Option<u64>) -> Result<(), u64> {
+        self.inner.memory.set_limit(memory_bytes)?;
+        self.inner.meter.set_limit(cpu_millis);
+        Ok(())
+    }
+
     /// What it uses.
     pub fn stats(&self) -> Stats {
         Stats {

@@ -92,10 +92,14 @@ impl MemoryBudget {
     }
 }
 
+/// A container without a limit of its own.
+const UNLIMITED: u64 = u64::MAX;
+
 /// One container's memory: every linear memory and table of all its instances.
 #[derive(Debug)]
 pub(super) struct ContainerMemory {
-    limit: Option<u64>,
+    /// [`UNLIMITED`] if there is none.
+    limit: AtomicU64,
     used: AtomicU64,
     peak: AtomicU64,
     budget: Arc<MemoryBudget>,
@@ -104,7 +108,7 @@ pub(super) struct ContainerMemory {
 impl ContainerMemory {
     pub(super) fn new(limit: Option<u64>, budget: Arc<MemoryBudget>) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)),
             used: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             budget,
@@ -115,11 +119,24 @@ impl ContainerMemory {
         self.used.load(Relaxed)
     }
 
+    /// Another limit holds from now on. One below what is in use is refused, as no guest gives memory
+    /// back: the error tells what is in use.
+    pub(super) fn set_limit(&self, limit: Option<u64>) -> Result<(), u64> {
+        let limit = limit.unwrap_or(UNLIMITED);
+        let used = self.used();
+        if limit < used {
+            return Err(used);
+        }
+        self.limit.store(limit, Relaxed);
+        Ok(())
+    }
+
     /// Takes `bytes`, or says why not.
     fn take(&self, bytes: u64) -> Result<(), String> {
         let used = self.used();
         let sum = used.saturating_add(bytes);
-        if let Some(limit) = self.limit.filter(|limit| sum > *limit) {
+        let limit = self.limit.load(Relaxed);
+        if sum > limit {
             return Err(format!(
                 "memory limit of {limit} bytes reached: {used} in use, {bytes} more asked for"
             ));
@@ -247,5 +264,16 @@ mod tests {
         drop(one);
         drop(two);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_limit_may_change_but_not_below_what_is_in_use() {
+        let memory = ContainerMemory::new(Some(60), MemoryBudget::new(100));
+        memory.take(50).unwrap();
+        assert_eq!(memory.set_limit(Some(40)), Err(50));
+        assert!(memory.take(20).is_err(), "the limit that was holds");
+        assert_eq!(memory.set_limit(Some(80)), Ok(()));
+        memory.take(20).unwrap();
+        assert_eq!(memory.set_limit(None), Ok(()));
     }
 }

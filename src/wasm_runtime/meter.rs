@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use wasmtime::UpdateDeadline;
@@ -22,12 +22,14 @@ pub(super) struct Meter {
     ticker: Arc<Ticker>,
     started: Instant,
     used_nanos: AtomicU64,
-    quota: Option<Quota>,
+    /// Whether there is a quota: most containers have none, and take no lock.
+    limited: AtomicBool,
+    quota: Mutex<Option<Quota>>,
 }
 
 struct Quota {
     per_period: Duration,
-    window: Mutex<Window>,
+    window: Window,
 }
 
 #[derive(Clone, Copy)]
@@ -39,20 +41,31 @@ struct Window {
 impl Meter {
     /// `cpu_millis_limit`: thousandths of a core; none is no limit.
     pub(super) fn new(ticker: Arc<Ticker>, cpu_millis_limit: Option<u32>) -> Arc<Self> {
-        let now = Instant::now();
-        let quota = cpu_millis_limit.filter(|m| *m > 0).map(|millis| Quota {
-            per_period: (QUOTA_PERIOD * millis / 1000).max(QUOTA_MIN),
-            window: Mutex::new(Window {
-                ends: now + QUOTA_PERIOD,
-                used: Duration::ZERO,
-            }),
-        });
-        Arc::new(Self {
+        let meter = Self {
             ticker,
-            started: now,
+            started: Instant::now(),
             used_nanos: AtomicU64::new(0),
-            quota,
-        })
+            limited: AtomicBool::new(false),
+            quota: Mutex::new(None),
+        };
+        meter.set_limit(cpu_millis_limit);
+        Arc::new(meter)
+    }
+
+    /// Another limit holds from the next poll on.
+    pub(super) fn set_limit(&self, cpu_millis_limit: Option<u32>) {
+        let now = Instant::now();
+        let mut quota = self.quota.lock();
+        let fresh = Window {
+            ends: now + QUOTA_PERIOD,
+            used: Duration::ZERO,
+        };
+        let window = quota.as_ref().map_or(fresh, |quota| quota.window);
+        *quota = cpu_millis_limit.filter(|m| *m > 0).map(|millis| Quota {
+            per_period: (QUOTA_PERIOD * millis / 1000).max(QUOTA_MIN),
+            window,
+        });
+        self.limited.store(quota.is_some(), Relaxed);
     }
 
     /// Nanoseconds for which a thread ran the container.
@@ -63,19 +76,23 @@ impl Meter {
     fn charge(&self, ran: Duration, now: Instant) {
         let nanos = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
         self.used_nanos.fetch_add(nanos, Relaxed);
-        if let Some(quota) = &self.quota {
-            let mut window = quota.window.lock();
-            window.roll(now, quota.per_period);
-            window.used += ran;
+        if self.limited.load(Relaxed)
+            && let Some(quota) = self.quota.lock().as_mut()
+        {
+            quota.window.roll(now, quota.per_period);
+            quota.window.used += ran;
         }
     }
 
     /// When the container may run again, if its quota is used up at `now`.
     fn throttled(&self, now: Instant) -> Option<Instant> {
-        let quota = self.quota.as_ref()?;
-        let mut window = quota.window.lock();
-        window.roll(now, quota.per_period);
-        (window.used >= quota.per_period).then_some(window.ends)
+        if !self.limited.load(Relaxed) {
+            return None;
+        }
+        let mut quota = self.quota.lock();
+        let quota = quota.as_mut()?;
+        quota.window.roll(now, quota.per_period);
+        (quota.window.used >= quota.per_period).then_some(quota.window.ends)
     }
 
     /// What an epoch's end means for a guest whose poll is under way: nothing if the poll has

@@ -30,6 +30,18 @@ metadata: {name: busy}
 spec: {minAvailable: 1, selector: {matchLabels: {app: busy}}}
 ";
 
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: one}
+spec:
+  containers:
+    - name: c
+      image: tool:1
+      args: ['spin']
+      resources: {requests: {cpu: 10m}, limits: {cpu: 10m}}
+";
+
 const AUTOSCALER: &str = "
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -84,10 +96,46 @@ fn what_pods_use_is_told_and_scales_them() {
         for words in [
             "New size: 3; reason: memory resource above target",
             "no custom metrics API (custom.metrics.k8s.io) registered",
-            "TooManyReplicas",
         ] {
             assert!(described.contains(words), "{described}");
         }
+        let raw = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers/busy";
+        let raw = ok(&["get", "--raw", raw]);
+        assert!(raw.contains("TooManyReplicas"), "{raw}");
         until(&budget, "2/3");
+        // Other limits hold at once, without a restart; what the node has not, it says.
+        ok(&["delete", "hpa,deploy,pdb", "busy"]);
+        ok(&["apply", "-f", &file("one.yaml", POD)]);
+        until(&["get", "pod", "one"], "Running");
+        // The old kubectl knows no such subresource.
+        let newest = kubectls().remove(0);
+        let resize = |cpu: &str| {
+            let resources =
+                format!(r#"{{"requests":{{"cpu":"{cpu}"}},"limits":{{"cpu":"{cpu}"}}}}"#);
+            let containers = format!(r#"[{{"name":"c","resources":{resources}}}]"#);
+            let patch = format!(r#"{{"spec":{{"containers":{containers}}}}}"#);
+            let args = [
+                "patch",
+                "pod",
+                "one",
+                "--subresource",
+                "resize",
+                "-p",
+                &patch,
+            ];
+            server.ok(&newest, &args);
+        };
+        resize("20m");
+        let given = "jsonpath={.status.containerStatuses[0].resources.limits.cpu}/\
+                     {.status.containerStatuses[0].restartCount}/{.status.conditions[*].type}";
+        let given = ["get", "pod", "one", "-o", given];
+        let text = until(&given, "20m/0/");
+        assert!(!text.contains("PodResize"), "{text}");
+        resize("9999");
+        let pending = "jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}";
+        until(&["get", "pod", "one", "-o", pending], "Infeasible");
+        resize("30m");
+        let text = until(&given, "30m/0/");
+        assert!(!text.contains("PodResize"), "{text}");
     }
 }

@@ -82,6 +82,8 @@ pub(super) enum Why {
     RestartAll,
     /// Another image was asked for.
     DefinitionChanged,
+    /// Its resources have changed, and it wants to start anew for that.
+    Resized,
     /// A probe has failed.
     Probe {
         /// Which.
@@ -101,6 +103,7 @@ impl Why {
             Self::DefinitionChanged => {
                 format!("Container {container} definition changed, will be restarted")
             }
+            Self::Resized => format!("Container {container} resize requires restart"),
             Self::Probe { kind, restart } => {
                 let then = if restart { ", will be restarted" } else { "" };
                 let kind = kind.word();

@@ -235,6 +235,10 @@ impl RunningContainer for MockContainer {
         ContainerStats::default()
     }
 
+    fn resize(&self, _cpu_millis: Option<u32>, _memory_bytes: Option<u64>) -> Result<(), u64> {
+        Ok(())
+    }
+
     fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
         let output = self.stdin.clone()?;
         let ended = self.ended.clone();

@@ -174,6 +174,9 @@ pub trait RunningContainer: Send + Sync {
     fn kill(&self);
     /// What it uses.
     fn stats(&self) -> ContainerStats;
+    /// Other limits hold from now on: thousandths of a core, bytes of memory; none is no limit. Refused
+    /// if more memory is in use: the error tells how much, and nothing changes.
+    fn resize(&self, cpu_millis: Option<u32>, memory_bytes: Option<u64>) -> Result<(), u64>;
     /// Its stdin, if it was started with one.
     fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
         None

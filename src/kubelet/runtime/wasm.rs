@@ -207,6 +207,10 @@ impl RunningContainer for WasmContainer {
         }
     }
 
+    fn resize(&self, cpu_millis: Option<u32>, memory_bytes: Option<u64>) -> Result<(), u64> {
+        self.container.resize(cpu_millis, memory_bytes)
+    }
+
     fn stdin(&self) -> Option<Arc<dyn InputPipe>> {
         Some(Arc::new(Stdin(self.container.stdin()?)))
     }

@@ -208,7 +208,7 @@ impl Worker {
         self.state(|state| {
             let of = state.container_mut(container);
             of.stop = Stop::Begun { until, hook };
-            of.replace = why == Why::DefinitionChanged;
+            of.replace = matches!(why, Why::DefinitionChanged | Why::Resized);
             of.failed_probe = matches!(why, Why::Probe { restart: true, .. });
         });
         if hook {

@@ -7,6 +7,7 @@ mod containers;
 mod ending;
 mod probing;
 mod pulls;
+mod resizing;
 mod shared;
 
 use crate::client::EventType;
@@ -102,6 +103,8 @@ pub(super) struct Worker {
     pub(super) sandbox: Option<SandboxParts>,
     pub(super) images: HashMap<String, ImageInfo>,
     pub(super) logs: HashMap<String, Arc<crate::kubelet::logs::ContainerLog>>,
+    /// What the containers have, if the state names nothing else.
+    given: resizing::Given,
     /// Containers whose start is under way, and how it is given up.
     starting: HashMap<String, CancellationToken>,
     reporter: Reporter,
@@ -126,6 +129,7 @@ impl Worker {
             sandbox: None,
             images: HashMap::new(),
             logs: HashMap::new(),
+            given: resizing::asked_for(&told),
             starting: HashMap::new(),
             reporter: Reporter::new(told.status.as_ref()),
             probed: probing::has_probes(&told),
@@ -184,7 +188,7 @@ impl Worker {
 
     /// What is done once: can the node take the pod, and what of it can it not honour.
     fn begin(&mut self) {
-        let pod = self.entry.pod();
+        let pod = self.as_given(&self.entry.pod());
         let mut state = self.entry.state.lock();
         if pod_actions::is_over(&pod, &state) || pod.metadata.deletion_timestamp.is_some() {
             return;
@@ -214,8 +218,8 @@ impl Worker {
 
     /// Does all that can be done now; returns when to look again.
     fn step(&mut self) -> Option<Timestamp> {
-        let pod = self.entry.pod();
         let now = self.node.clock.now();
+        let (pod, resize_again) = self.resize(&self.entry.pod(), now);
         self.hear(&pod);
         for _ in 0..TURNS_MAX {
             let actions = {
@@ -244,7 +248,8 @@ impl Worker {
             }
             let (told, report_wake) = self.report(&pod, now);
             if !told {
-                return earliest(earliest(wake, report_wake), self.delete_retry_at);
+                let wake = earliest(earliest(wake, report_wake), resize_again);
+                return earliest(wake, self.delete_retry_at);
             }
         }
         let name = pod_spec::name(&pod);

@@ -65,12 +65,31 @@ impl Worker {
         }
     }
 
+    /// Whether the containers have what the pod asks for, and nothing is under way: as nearly always.
+    fn is_settled(&self, pod: &Pod) -> bool {
+        let state = self.entry.state.lock();
+        let allocation = &state.allocation;
+        allocation.pending.is_none() && allocation.error.is_none() && {
+            let given = match allocation.containers.is_empty() {
+                true => &self.given,
+                false => &allocation.containers,
+            };
+            pod_spec::all_containers(pod).all(|container| {
+                let given = given.get(&container.name);
+                match &container.resources {
+                    Some(asked) => given == Some(asked),
+                    None => given.is_none_or(|given| *given == ResourceRequirements::default()),
+                }
+            })
+        }
+    }
+
     /// The pod with what its containers have.
     pub(super) fn as_given(&self, pod: &Arc<Pod>) -> Arc<Pod> {
-        let given = self.given();
-        if given == asked_for(pod) {
+        if self.is_settled(pod) {
             return pod.clone();
         }
+        let given = self.given();
         let mut changed = Pod::clone(pod);
         if let Some(spec) = &mut changed.spec {
             let init = spec.init_containers.iter_mut().flatten();
@@ -90,6 +109,9 @@ impl Worker {
         asked: &Arc<Pod>,
         now: Timestamp,
     ) -> (Arc<Pod>, Option<Timestamp>) {
+        if self.is_settled(asked) {
+            return (asked.clone(), None);
+        }
         let (given, wanted) = (self.given(), asked_for(asked));
         let ends = asked.metadata.deletion_timestamp.is_some()
             || self.state(|state| pod_actions::is_over(asked, state) || state.verdict.is_some());
