@@ -22,6 +22,8 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/le
 const LOCK: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const JSON: &str = "application/json";
 const CONNECTIONS: usize = 16;
+/// After this, a scheduler has seen that somebody else holds the lease.
+const LOCK_SEEN: Duration = Duration::from_secs(5);
 /// Zones that the nodes are in.
 const ZONES: usize = 10;
 /// A time at which a measurement is over.
@@ -38,6 +40,7 @@ pub(crate) fn command(args: &Args) -> Result<(), Failure> {
         .build()?;
     runtime.block_on(async move {
         make(&api, LOCK, 1, |_| lock()).await?;
+        tokio::time::sleep(LOCK_SEEN).await;
         make(&api, LEASES, nodes, lease).await?;
         make(&api, NODES, nodes, node).await?;
         make(&api, PODS, pods, |number| pod(&shape, number)).await?;
