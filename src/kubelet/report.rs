@@ -4,7 +4,7 @@
 //!
 //! Kubernetes: kubelet status manager.
 
-use crate::client::{ClientError, PatchKind};
+use crate::client::{ClientError, Meta, PatchKind};
 use crate::kubelet::node::{Node, pods};
 use crate::kubelet::pod_spec;
 use crate::kubelet::state::{ImageState, Phase, PodState, later};
@@ -13,7 +13,7 @@ use crate::kubelet::sync_pod::{Done, Operations};
 use crate::stdx::{Backoff, Clock};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,8 @@ const OWN_FIELDS: [&str; 6] = [
 /// What the server knows of a pod's status, and what it must still be told.
 pub(super) struct Reporter {
     told: Option<PodStatus>,
+    /// The revision at which the server had what was told.
+    told_at: u64,
     sending: Option<PodStatus>,
     backoff: Backoff,
     retry_at: Option<Timestamp>,
@@ -53,6 +55,7 @@ impl Reporter {
     pub(super) fn new(told: Option<&PodStatus>) -> Self {
         Self {
             told: told.cloned(),
+            told_at: 0,
             sending: None,
             backoff: Backoff::new(
                 RETRY_DELAY_MIN,
@@ -75,16 +78,31 @@ impl Reporter {
         self.end_wanted = true;
     }
 
-    /// The server has answered.
-    pub(super) fn answered(&mut self, taken: bool, clock: &Clock) {
+    /// The server has answered: the revision that it made of it, if it took it.
+    pub(super) fn answered(&mut self, taken: Option<u64>, clock: &Clock) {
         let sent = self.sending.take();
-        if taken {
+        if let Some(revision) = taken {
             self.told = sent;
+            self.told_at = revision;
             self.backoff.reset();
             self.retry_at = None;
         } else {
             let delay = self.backoff.failed(clock.instant());
             self.retry_at = Some(later(clock.now(), delay));
+        }
+    }
+
+    /// What the server has is what it was told, unless somebody has written over it since: the node
+    /// lifecycle controller says of the pods of a lost node that they are not ready.
+    /// Kubernetes: the status manager's `needsReconcile`.
+    fn learn(&mut self, pod: &Pod) {
+        let revision = pod.metadata.resource_version.as_deref();
+        let revision = revision.and_then(|revision| revision.parse().ok());
+        if let Some(revision) = revision.filter(|revision| *revision > self.told_at)
+            && self.sending.is_none()
+        {
+            self.told.clone_from(&pod.status);
+            self.told_at = revision;
         }
     }
 
@@ -112,6 +130,7 @@ impl Reporter {
         if self.sending.is_some() {
             return (false, wake);
         }
+        self.learn(pod);
         if let Some(until) = held(state, now).or(self.retry_at).filter(|at| *at > now) {
             return (false, Some(wake.map_or(until, |wake| wake.min(until))));
         }
@@ -246,21 +265,38 @@ fn without_probe(condition: &Value) -> Value {
     condition
 }
 
+/// What became of a written status.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answer {
+    /// The server has it since this revision.
+    Taken(u64),
+    /// It has to be tried again.
+    Refused,
+    /// The pod is not there.
+    Gone,
+}
+
+/// What of the server's answer is read.
+#[derive(Deserialize)]
+struct Taken {
+    metadata: Meta,
+}
+
 async fn send(node: &Node, pod: &Pod, patch: Value) -> Done {
     let at = (pod_spec::namespace(pod), pod_spec::name(pod));
     let patch = json!({"metadata": {"uid": pod_spec::uid(pod)}, "status": patch});
     let sent = node
         .client
-        .patch::<IgnoredAny>(&pods(), at, "status", PatchKind::Strategic, &patch)
+        .patch::<Taken>(&pods(), at, "status", PatchKind::Strategic, &patch)
         .await;
     Done::Told(match sent {
-        Ok(_) => Some(true),
+        Ok(taken) => Answer::Taken(taken.metadata.resource_version.parse().unwrap_or(0)),
         // Another pod may have the name by now.
-        Err(error) if error.is_not_found() || is_other_pod(&error) => None,
+        Err(error) if error.is_not_found() || is_other_pod(&error) => Answer::Gone,
         Err(error) => {
             let name = format!("{}/{}", at.0, at.1);
             tracing::warn!(node = %node.name, pod = %name, %error, "a status was not taken");
-            Some(false)
+            Answer::Refused
         }
     })
 }

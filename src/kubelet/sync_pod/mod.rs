@@ -18,7 +18,7 @@ use crate::kubelet::pod_spec;
 use crate::kubelet::pod_workers::PodEntry;
 use crate::kubelet::probes::{Kind, Outcome};
 use crate::kubelet::records::{Commit, PodRecord};
-use crate::kubelet::report::Reporter;
+use crate::kubelet::report::{Answer, Reporter};
 use crate::kubelet::runtime::{ContainerExit, ImageFailure, ImageInfo, RunningContainer};
 use crate::kubelet::sandbox::SandboxParts;
 use crate::kubelet::start::Configured;
@@ -87,8 +87,8 @@ pub(super) enum Done {
         result: Result<Called, HookError>,
     },
     Recorded(io::Result<()>),
-    /// The answer to a written status: true if the server has it, `None` if the pod is not there.
-    Told(Option<bool>),
+    /// The answer to a written status.
+    Told(Answer),
     /// The answer to the last deletion: true if the pod is gone.
     Deleted(Option<bool>),
 }
@@ -382,8 +382,9 @@ impl Worker {
                 }
             }
             Done::Told(answer) => match answer {
-                None => self.state(|state| state.removed = true),
-                Some(ok) => self.reporter.answered(ok, &self.node.clock),
+                Answer::Gone => self.state(|state| state.removed = true),
+                Answer::Taken(at) => self.reporter.answered(Some(at), &self.node.clock),
+                Answer::Refused => self.reporter.answered(None, &self.node.clock),
             },
             Done::Deleted(answer) => match answer {
                 None => {

@@ -1,6 +1,6 @@
 //! The node agent against a real API server in this process, with the mock runtime.
 
-mod cluster;
+pub(crate) mod cluster;
 mod hooks;
 mod probes;
 mod wasm;
@@ -497,4 +497,19 @@ async fn pods_by_the_hundred_run_with_one_status_each() {
     addresses.sort();
     addresses.dedup();
     assert_eq!(addresses.len(), 301);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_write_over_a_status_is_set_right() {
+    let cluster = Cluster::start().await;
+    let _node = cluster.node(None).await;
+    cluster.pod("web", &[], json!({})).await;
+    cluster.until("web", is_ready).await;
+    // As the node lifecycle controller does with the pods of a node that it believes lost.
+    let over = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+    let (kind, place) = (wkube::client::PatchKind::Strategic, ("default", "web"));
+    let (client, resource) = (&cluster.admin, pods());
+    let written = client.patch::<Value>(&resource, place, "status", kind, &over);
+    assert!(!is_ready(&written.await.unwrap()));
+    cluster.until("web", is_ready).await;
 }
