@@ -21,6 +21,7 @@ mod python;
 mod remote;
 mod serve;
 mod server;
+mod sim;
 mod store;
 mod usage;
 mod wasm;

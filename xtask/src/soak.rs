@@ -52,6 +52,12 @@ const SOAKS: &[Soak] = &[
         ),
         enough: Enough::Rounds(20),
     },
+    // A cluster in virtual time, whose writes fail and whose controllers die.
+    Soak {
+        name: "cluster",
+        what: What::Seeded("sim::a_cluster_with_faults_keeps_its_promises"),
+        enough: Enough::Rounds(1_000),
+    },
     properties("patches", &["meta::patch::"]),
     properties("apply", &["meta::apply::"]),
     properties("cel", &["meta::cel::"]),

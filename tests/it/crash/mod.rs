@@ -9,7 +9,7 @@ mod store;
 
 /// The seeds of one run of the test that `name` is a word for: the one that `cargo xtask soak` asks
 /// for, else the `usual` ones and those that failed once.
-fn seeds(name: &str, usual: impl IntoIterator<Item = u64>) -> Vec<u64> {
+pub(crate) fn seeds(name: &str, usual: impl IntoIterator<Item = u64>) -> Vec<u64> {
     if let Ok(seed) = std::env::var("WKUBE_SOAK_SEED") {
         return vec![seed.parse().unwrap()];
     }

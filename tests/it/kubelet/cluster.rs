@@ -35,7 +35,7 @@ impl Dialer for NoDialer {
     }
 }
 
-fn fabric(clock: &Clock) -> Arc<Fabric> {
+pub(crate) fn fabric(clock: &Clock) -> Arc<Fabric> {
     Fabric::new(FabricConfig {
         egress: EgressPolicy::default(),
         events: None,
@@ -44,7 +44,7 @@ fn fabric(clock: &Clock) -> Arc<Fabric> {
     })
 }
 
-fn client(server: &Arc<ApiServer>, user: UserInfo, manager: &str) -> Client {
+pub(crate) fn client(server: &Arc<ApiServer>, user: UserInfo, manager: &str) -> Client {
     let server = server.clone();
     let transport = InProcess::new(move |request: http::Request<Bytes>| {
         let server = server.clone();
@@ -78,15 +78,42 @@ pub(super) struct Cluster {
     _shutdown: Shutdown,
 }
 
+/// An API server on a memory store.
+pub(crate) async fn api_server(
+    clock: &Clock,
+    nodes: &Arc<LocalNodes>,
+    shutdown: &Shutdown,
+) -> Arc<ApiServer> {
+    let started = ApiServer::start(ApiConfig {
+        service_range: None,
+        metrics: Default::default(),
+        audit: None,
+        store: Arc::new(MemoryStore::new(StoreOptions::default())),
+        scheme: Arc::new(Scheme::builtin()),
+        dialer: Arc::new(NoDialer),
+        nodes: nodes.clone(),
+        clock: clock.clone(),
+        tokens: TokenTable::new(),
+        accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
+        admission: wkube::api::Admission::default(),
+        authorization: wkube::api::STANDARD_MODES.to_vec(),
+        client_ca: None,
+        advertised: None,
+        shutdown: shutdown.clone(),
+        limits: Limits::default(),
+    });
+    started.await.unwrap()
+}
+
 /// A node that can be stopped.
-pub(super) struct Node {
+pub(crate) struct Node {
     _kubelet: Arc<Kubelet>,
     shutdown: Shutdown,
 }
 
 impl Node {
     /// Ends the node's process, as far as the rest of the cluster can see.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.stop();
         self.shutdown.drained().await;
     }
@@ -98,6 +125,46 @@ pub(super) const CAPACITY: Capacity = Capacity {
     storage_bytes: 100 << 30,
     pods: 500,
 };
+
+/// What a node is started with.
+pub(crate) struct NodeOf<'a> {
+    pub(crate) number: u8,
+    pub(crate) client: Client,
+    pub(crate) runtime: &'a Arc<dyn PodRuntime>,
+    pub(crate) fabric: &'a Arc<Fabric>,
+    pub(crate) nodes: &'a Arc<LocalNodes>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) data_dir: Option<&'a Path>,
+}
+
+impl NodeOf<'_> {
+    /// Starts it.
+    pub(crate) async fn start(self) -> Node {
+        let shutdown = Shutdown::new();
+        let network = format!("10.{}.0.0/16", self.number);
+        let kubelet = Kubelet::start(KubeletConfig {
+            node_name: format!("n{}", self.number),
+            client: self.client,
+            runtime: self.runtime.clone(),
+            fabric: self.fabric.clone(),
+            ipam: Arc::new(NodeIpam::new(network.parse().unwrap(), None)),
+            addresses: Vec::new(),
+            data_dir: self.data_dir.map(Path::to_path_buf),
+            clock: self.clock.clone(),
+            capacity: CAPACITY,
+            labels: BTreeMap::new(),
+            shutdown: shutdown.clone(),
+            metrics: KubeletMetrics::new(&Metrics::default(), self.nodes),
+        })
+        .await
+        .unwrap();
+        self.nodes.add(kubelet.clone());
+        Node {
+            _kubelet: kubelet,
+            shutdown,
+        }
+    }
+}
 
 impl Cluster {
     pub(super) async fn start() -> Self {
@@ -116,26 +183,7 @@ impl Cluster {
     async fn with(clock: Clock, runtime: Arc<MockRuntime>, runs_pods: Arc<dyn PodRuntime>) -> Self {
         let shutdown = Shutdown::new();
         let nodes = LocalNodes::new(shutdown.child());
-        let server = ApiServer::start(ApiConfig {
-            service_range: None,
-            metrics: Default::default(),
-            audit: None,
-            store: Arc::new(MemoryStore::new(StoreOptions::default())),
-            scheme: Arc::new(Scheme::builtin()),
-            dialer: Arc::new(NoDialer),
-            nodes: nodes.clone(),
-            clock: clock.clone(),
-            tokens: TokenTable::new(),
-            accounts: Arc::new(AccountTokens::ephemeral("https://test").unwrap()),
-            admission: wkube::api::Admission::default(),
-            authorization: wkube::api::STANDARD_MODES.to_vec(),
-            client_ca: None,
-            advertised: None,
-            shutdown: shutdown.clone(),
-            limits: Limits::default(),
-        })
-        .await
-        .unwrap();
+        let server = api_server(&clock, &nodes, &shutdown).await;
         let admin = UserInfo::new("admin", &["system:masters"]);
         Self {
             admin: client(&server, admin, "test"),
@@ -151,29 +199,17 @@ impl Cluster {
 
     /// Starts node `n1`.
     pub(super) async fn node(&self, data_dir: Option<&Path>) -> Node {
-        let shutdown = Shutdown::new();
         let user = UserInfo::new("system:node:n1", &["system:nodes"]);
-        let kubelet = Kubelet::start(KubeletConfig {
-            node_name: "n1".to_owned(),
+        let node = NodeOf {
+            number: 1,
             client: client(&self.server, user, "kubelet"),
-            runtime: self.runs_pods.clone(),
-            fabric: self.fabric.clone(),
-            ipam: Arc::new(NodeIpam::new("10.1.0.0/16".parse().unwrap(), None)),
-            addresses: Vec::new(),
-            data_dir: data_dir.map(Path::to_path_buf),
-            clock: self.clock.clone(),
-            capacity: CAPACITY,
-            labels: BTreeMap::new(),
-            shutdown: shutdown.clone(),
-            metrics: KubeletMetrics::new(&Metrics::default(), &self.nodes),
-        })
-        .await
-        .unwrap();
-        self.nodes.add(kubelet.clone());
-        Node {
-            _kubelet: kubelet,
-            shutdown,
-        }
+            runtime: &self.runs_pods,
+            fabric: &self.fabric,
+            nodes: &self.nodes,
+            clock: &self.clock,
+            data_dir,
+        };
+        node.start().await
     }
 
     /// Creates a pod on `n1`; `mock` are the mock's annotations without their prefix.
