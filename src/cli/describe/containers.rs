@@ -27,6 +27,8 @@ pub(super) fn describe_all(pod: &Value, inside: bool, out: &mut Text) {
             let status = statuses.find(|status| at(status, "/name") == name);
             let more = if inside { " " } else { "" };
             out.line(1, format!("{more}{name}:"));
+            // Kubernetes: a template has no fields that a container could be told of.
+            let pod = if inside { &Value::Null } else { pod };
             describe(pod, container, status, out);
         }
     }
@@ -89,11 +91,24 @@ fn describe(pod: &Value, container: &Value, status: Option<&Value>, out: &mut Te
         describe_variable(pod, container, variable, out);
     }
     describe_mounts(container, out);
+    let devices = list(container, "/volumeDevices");
+    if !devices.is_empty() {
+        // Kubernetes: kubectl says so though some follow.
+        out.field(2, "Devices", "<none>");
+    }
+    for device in devices {
+        let (path, name) = (at(device, "/devicePath"), at(device, "/name"));
+        out.line(3, format!("{path} from {name}"));
+    }
 }
 
 fn port_text(port: &Value, field: &str) -> String {
     let number = number(port, &format!("/{field}")).unwrap_or_else(|| "0".to_owned());
-    format!("{number}/{}", at(port, "/protocol"))
+    let name = match at(port, "/name") {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    };
+    format!("{number}/{}{name}", at(port, "/protocol"))
 }
 
 fn describe_status(status: &Value, out: &mut Text) {

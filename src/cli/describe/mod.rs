@@ -3,17 +3,41 @@
 
 mod config_map;
 mod containers;
+mod cron_job;
+mod daemon_set;
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
 mod events;
 mod generic;
+mod horizontal_pod_autoscaler;
+mod ingress;
+mod ingress_class;
+mod job;
+mod limit_range;
 mod namespace;
+mod network_policy;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
+mod pod_disruption_budget;
+mod priority_class;
+mod replica_set;
+mod replication_controller;
+mod resource_quota;
+mod role;
+mod role_binding;
 mod secret;
 mod service;
 mod service_account;
+mod stateful_set;
+mod storage_class;
 mod template;
 mod text;
+mod volume_sources;
 mod volumes;
+mod workload;
 
 use crate::cli::context::{CliError, Context, GlobalArgs};
 use crate::cli::resource_args::{ObjectArgs, Target};
@@ -30,10 +54,10 @@ use text::Text;
 pub(crate) struct Args {
     #[command(flatten)]
     objects: ObjectArgs,
-    /// If true, display events related to the described object.
-    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", action = clap::ArgAction::Set)]
-    show_events: bool,
+    /// If true, display events related to the described object. Defaults to true for a single
+    /// object, false for multiple objects and prefix matching.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    show_events: Option<bool>,
 }
 
 /// What a describer has besides the object.
@@ -71,12 +95,36 @@ macro_rules! describers {
 
 describers! {
     "" "ConfigMap" => config_map, true;
+    "" "Endpoints" => endpoints, true;
+    "" "LimitRange" => limit_range, false;
     "" "Namespace" => namespace, false;
     "" "Node" => node, true;
+    "" "PersistentVolume" => persistent_volume, true;
+    "" "PersistentVolumeClaim" => persistent_volume_claim, true;
     "" "Pod" => pod, true;
+    "" "ReplicationController" => replication_controller, true;
+    "" "ResourceQuota" => resource_quota, false;
     "" "Secret" => secret, false;
     "" "Service" => service, true;
     "" "ServiceAccount" => service_account, true;
+    "apps" "DaemonSet" => daemon_set, true;
+    "apps" "Deployment" => deployment, true;
+    "apps" "ReplicaSet" => replica_set, true;
+    "apps" "StatefulSet" => stateful_set, true;
+    "autoscaling" "HorizontalPodAutoscaler" => horizontal_pod_autoscaler, true;
+    "batch" "CronJob" => cron_job, true;
+    "batch" "Job" => job, true;
+    "discovery.k8s.io" "EndpointSlice" => endpoint_slice, true;
+    "networking.k8s.io" "Ingress" => ingress, true;
+    "networking.k8s.io" "IngressClass" => ingress_class, true;
+    "networking.k8s.io" "NetworkPolicy" => network_policy, false;
+    "policy" "PodDisruptionBudget" => pod_disruption_budget, true;
+    "rbac.authorization.k8s.io" "ClusterRole" => role, false;
+    "rbac.authorization.k8s.io" "ClusterRoleBinding" => role_binding, false;
+    "rbac.authorization.k8s.io" "Role" => role, false;
+    "rbac.authorization.k8s.io" "RoleBinding" => role_binding, false;
+    "scheduling.k8s.io" "PriorityClass" => priority_class, true;
+    "storage.k8s.io" "StorageClass" => storage_class, true;
 }
 
 pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliError> {
@@ -91,24 +139,26 @@ pub(crate) async fn run(args: Args, global: GlobalArgs) -> Result<ExitCode, CliE
         client: &context.client,
         now: Clock::real().now(),
     };
-    let (mut shown, mut errors) = (0, targets.errors);
+    let mut errors = targets.errors;
+    let mut all = Vec::new();
     for target in &targets.list {
         let (found, by_prefix) = objects(&args, &context, target, &mut errors).await;
-        for object in found {
-            if shown > 0 && !by_prefix {
-                print!("\n\n");
-            }
-            shown += 1;
-            let mut out = Text::default();
-            let with_events = describe(&scene, target, &object, &mut out).await;
-            if with_events && args.show_events {
-                events::describe(&scene, &object, &mut out).await;
-            }
-            // Kubernetes: what a prefix has found stands line below line.
-            print!("{}{}", out.finish(), if by_prefix { "\n" } else { "" });
-        }
+        all.extend(found.into_iter().map(|object| (target, object, by_prefix)));
     }
-    if shown == 0 && errors.is_empty() {
+    let (is_none, is_single) = (all.is_empty(), all.len() == 1);
+    for (number, (target, object, by_prefix)) in all.into_iter().enumerate() {
+        if number > 0 && !by_prefix {
+            print!("\n\n");
+        }
+        let mut out = Text::default();
+        let with_events = describe(&scene, target, &object, &mut out).await;
+        if with_events && args.show_events.unwrap_or(is_single && !by_prefix) {
+            events::describe(&scene, &object, &mut out).await;
+        }
+        // Kubernetes: what a prefix has found stands line below line.
+        print!("{}{}", out.finish(), if by_prefix { "\n" } else { "" });
+    }
+    if is_none && errors.is_empty() {
         if args.objects.selectors.all_namespaces {
             eprintln!("No resources found");
         } else {

@@ -47,6 +47,7 @@ fn describe_quotas(quotas: &[Value], out: &mut Text) {
     out.line(0, "Resource Quotas");
     for quota in quotas {
         out.field(1, "Name", at(quota, "/metadata/name"));
+        super::resource_quota::scopes(quota, 1, "", out);
         out.line(1, "Resource\tUsed\tHard");
         out.line(1, "--------\t---\t---");
         let hard = quota.pointer("/status/hard").and_then(Value::as_object);
@@ -66,6 +67,14 @@ fn describe_limits(ranges: &[Value], out: &mut Text) {
         return;
     }
     out.line(0, "Resource Limits");
+    limit_titles(" ", out);
+    for item in ranges.iter().flat_map(|range| list(range, "/spec/limits")) {
+        limit_lines(" ", item, out);
+    }
+}
+
+/// What the columns of limits say.
+pub(super) fn limit_titles(before: &str, out: &mut Text) {
     let titles = [
         "Type",
         "Resource",
@@ -76,8 +85,12 @@ fn describe_limits(ranges: &[Value], out: &mut Text) {
         "Max Limit/Request Ratio",
     ];
     let rules: Vec<String> = titles.iter().map(|title| "-".repeat(title.len())).collect();
-    out.line(0, format!(" {}", titles.join("\t")));
-    out.line(0, format!(" {}", rules.join("\t")));
+    out.line(0, format!("{before}{}", titles.join("\t")));
+    out.line(0, format!("{before}{}", rules.join("\t")));
+}
+
+/// The limits of one kind of thing, a line for each resource.
+pub(super) fn limit_lines(before: &str, item: &Value, out: &mut Text) {
     let fields = [
         "min",
         "max",
@@ -85,22 +98,20 @@ fn describe_limits(ranges: &[Value], out: &mut Text) {
         "default",
         "maxLimitRequestRatio",
     ];
-    for item in ranges.iter().flat_map(|range| list(range, "/spec/limits")) {
-        let mut names: Vec<&String> = fields
-            .iter()
-            .filter_map(|field| item.get(*field)?.as_object())
-            .flat_map(|map| map.keys())
-            .collect();
-        names.sort();
-        names.dedup();
-        for name in names {
-            let amounts = fields.iter().map(|field| {
-                let amount = item.get(*field).and_then(|map| map.get(name));
-                amount.map_or_else(|| "-".to_owned(), quantity)
-            });
-            let amounts: Vec<String> = amounts.collect();
-            let kind = at(item, "/type");
-            out.line(0, format!(" {kind}\t{name}\t{}", amounts.join("\t")));
-        }
+    let mut names: Vec<&String> = fields
+        .iter()
+        .filter_map(|field| item.get(*field)?.as_object())
+        .flat_map(|map| map.keys())
+        .collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let amounts = fields.iter().map(|field| {
+            let amount = item.get(*field).and_then(|map| map.get(name));
+            amount.map_or_else(|| "-".to_owned(), quantity)
+        });
+        let amounts: Vec<String> = amounts.collect();
+        let kind = at(item, "/type");
+        out.line(0, format!("{before}{kind}\t{name}\t{}", amounts.join("\t")));
     }
 }

@@ -1,6 +1,7 @@
 //! Pods. Kubernetes: kubectl's describer of them.
 
 use super::text::{Text, at, list, number, pairs, time};
+use super::workload::controlled_by;
 use super::{Scene, containers, volumes};
 use crate::meta::time::{human_duration, parse};
 use serde_json::Value;
@@ -36,12 +37,7 @@ pub(super) async fn describe(scene: &Scene<'_>, pod: &Value, out: &mut Text) {
     for ip in ips {
         out.field(1, "IP", at(ip, "/ip"));
     }
-    let owners = list(pod, "/metadata/ownerReferences").iter();
-    let mut owners = owners.filter(|owner| owner.get("controller") == Some(&Value::Bool(true)));
-    if let Some(owner) = owners.next() {
-        let owner = format!("{}/{}", at(owner, "/kind"), at(owner, "/name"));
-        out.field(0, "Controlled By", owner);
-    }
+    controlled_by(pod, out);
     out.field_if(0, "NominatedNodeName", at(pod, "/status/nominatedNodeName"));
     containers::describe_all(pod, false, out);
     describe_gates(pod, out);

@@ -52,7 +52,8 @@ pub(super) async fn describe(scene: &Scene<'_>, object: &Value, out: &mut Text) 
     out.field_if(0, "Traffic Distribution", spec("trafficDistribution"));
 }
 
-async fn slices(scene: &Scene<'_>, object: &Value) -> Vec<Value> {
+/// The EndpointSlices of a Service.
+pub(super) async fn slices(scene: &Scene<'_>, object: &Value) -> Vec<Value> {
     let selector = format!(
         "kubernetes.io/service-name={}",
         at(object, "/metadata/name")
@@ -83,20 +84,26 @@ fn describe_port(port: &Value, slices: &[Value], out: &mut Text) {
     out.field(0, "Endpoints", endpoints(slices, at(port, "/name")));
 }
 
-fn endpoints(slices: &[Value], name: &str) -> String {
+/// The ready addresses behind a port of this name.
+pub(super) fn endpoints(slices: &[Value], name: &str) -> String {
+    if slices.is_empty() {
+        return "<none>".to_owned();
+    }
     let mut found = Vec::new();
     for slice in slices {
-        let port = list(slice, "/ports")
-            .iter()
-            .find(|port| at(port, "/name") == name);
-        let Some(port) = port.and_then(|port| number(port, "/port")) else {
-            continue;
-        };
-        for endpoint in list(slice, "/endpoints") {
-            let addresses = list(endpoint, "/addresses")
-                .iter()
-                .filter_map(Value::as_str);
-            found.extend(addresses.map(|address| match address.contains(':') {
+        let ready = list(slice, "/endpoints").iter().filter(|endpoint| {
+            let ready = endpoint.pointer("/conditions/ready");
+            ready.and_then(Value::as_bool).unwrap_or(true)
+        });
+        let addresses: Vec<&str> = ready.map(|endpoint| at(endpoint, "/addresses/0")).collect();
+        let ports = list(slice, "/ports");
+        if ports.is_empty() {
+            // Kubernetes: a headless Service need not have ports.
+            found.extend(addresses.iter().map(|address| (*address).to_owned()));
+        }
+        for port in ports.iter().filter(|port| at(port, "/name") == name) {
+            let port = number(port, "/port").unwrap_or_default();
+            found.extend(addresses.iter().map(|address| match address.contains(':') {
                 true => format!("[{address}]:{port}"),
                 false => format!("{address}:{port}"),
             }));
@@ -104,9 +111,8 @@ fn endpoints(slices: &[Value], name: &str) -> String {
     }
     let more = found.len().saturating_sub(ENDPOINTS_MAX);
     found.truncate(ENDPOINTS_MAX);
-    match (found.is_empty(), more) {
-        (true, _) => "<none>".to_owned(),
-        (false, 0) => found.join(","),
-        (false, more) => format!("{} + {more} more...", found.join(",")),
+    match more {
+        0 => found.join(","),
+        more => format!("{} + {more} more...", found.join(",")),
     }
 }

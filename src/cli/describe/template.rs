@@ -8,6 +8,12 @@ use serde_json::Value;
 /// The template with tabs between its columns.
 pub(crate) fn pod_template(template: &Value) -> String {
     let mut out = Text::default();
+    describe(template, &mut out);
+    out.raw()
+}
+
+/// The template inside the description of what makes pods of it.
+pub(super) fn describe(template: &Value, out: &mut Text) {
     out.line(0, "Pod Template:");
     out.column("  Labels", &pairs(template.pointer("/metadata/labels")));
     let annotations = template.pointer("/metadata/annotations");
@@ -16,8 +22,8 @@ pub(crate) fn pod_template(template: &Value) -> String {
     }
     let account = at(template, "/spec/serviceAccountName");
     out.field_if(1, "Service Account", account);
-    containers::describe_all(template, true, &mut out);
-    volumes::describe(list(template, "/spec/volumes"), true, &mut out);
+    containers::describe_all(template, true, out);
+    volumes::describe(list(template, "/spec/volumes"), true, out);
     let constraints = list(template, "/spec/topologySpreadConstraints").iter();
     let constraints: Vec<String> = constraints.map(spread).collect();
     if !constraints.is_empty() {
@@ -29,5 +35,4 @@ pub(crate) fn pod_template(template: &Value) -> String {
     out.column("  Node-Selectors", &selectors);
     let tolerations = list(template, "/spec/tolerations").iter().map(toleration);
     out.column("  Tolerations", &tolerations.collect::<Vec<_>>());
-    out.raw()
 }

@@ -52,6 +52,22 @@ impl Text {
         }
     }
 
+    /// Like `column`, inside what stands two levels in. Kubernetes: there each part of a line is
+    /// indented, and there are `more` levels of that before what follows the first line.
+    pub(super) fn column_inside(&mut self, title: &str, lines: &[String], more: usize) {
+        if lines.is_empty() {
+            self.field(2, title, "<none>");
+        }
+        for (number, line) in lines.iter().enumerate() {
+            let title = if number == 0 {
+                format!("{title}:")
+            } else {
+                "  ".repeat(more)
+            };
+            self.line(2, format!("{title}\t    {line}"));
+        }
+    }
+
     /// Name, namespace if there is one, labels, annotations.
     pub(super) fn metadata(&mut self, object: &Value) {
         self.field(0, "Name", at(object, "/metadata/name"));
@@ -67,29 +83,7 @@ impl Text {
 
     /// Annotations under a title.
     pub(super) fn annotations(&mut self, title: &str, map: Option<&Value>) {
-        let mut lines = Vec::new();
-        let all = map.and_then(Value::as_object).into_iter().flatten();
-        for (key, value) in all.filter(|(key, _)| *key != HIDDEN) {
-            let value = value.as_str().unwrap_or_default();
-            let value = value.strip_suffix('\n').unwrap_or(value);
-            if value.contains('\n') || key.len() + value.len() + 2 > ANNOTATION_LENGTH_MAX {
-                lines.push(format!("{key}:"));
-                let most = ANNOTATION_LENGTH_MAX - 2;
-                lines.extend(
-                    value
-                        .split('\n')
-                        .map(|line| match line.char_indices().nth(most) {
-                            Some((end, _)) => {
-                                format!("  {}...", line.get(..end).unwrap_or_default())
-                            }
-                            None => format!("  {line}"),
-                        }),
-                );
-            } else {
-                lines.push(format!("{key}: {value}"));
-            }
-        }
-        self.column(title, &lines);
+        self.column(title, &annotation_lines(map));
     }
 
     /// Amounts of resources, one a line.
@@ -109,7 +103,6 @@ impl Text {
         self.done.push_str(&DESCRIBE.pad(&text));
     }
 
-    /// The whole text.
     /// The text with its tabs, as it stands inside the words of another verb.
     pub(super) fn raw(self) -> String {
         self.growing
@@ -120,6 +113,33 @@ impl Text {
         self.flush();
         self.done
     }
+}
+
+/// Annotations, one a line and long ones on several.
+pub(super) fn annotation_lines(map: Option<&Value>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let all = map.and_then(Value::as_object).into_iter().flatten();
+    for (key, value) in all.filter(|(key, _)| *key != HIDDEN) {
+        let value = value.as_str().unwrap_or_default();
+        let value = value.strip_suffix('\n').unwrap_or(value);
+        if value.contains('\n') || key.len() + value.len() + 2 > ANNOTATION_LENGTH_MAX {
+            lines.push(format!("{key}:"));
+            let most = ANNOTATION_LENGTH_MAX - 2;
+            lines.extend(
+                value
+                    .split('\n')
+                    .map(|line| match line.char_indices().nth(most) {
+                        Some((end, _)) => {
+                            format!("  {}...", line.get(..end).unwrap_or_default())
+                        }
+                        None => format!("  {line}"),
+                    }),
+            );
+        } else {
+            lines.push(format!("{key}: {value}"));
+        }
+    }
+    lines
 }
 
 /// The text at a pointer; empty if there is none.
@@ -144,6 +164,12 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<String> {
 pub(super) fn joined(value: &Value, pointer: &str) -> String {
     let texts = list(value, pointer).iter().filter_map(Value::as_str);
     texts.collect::<Vec<_>>().join(",")
+}
+
+/// The texts of a list, as Go prints a list of them.
+pub(super) fn go_list(value: &Value, pointer: &str) -> String {
+    let texts = list(value, pointer).iter().filter_map(Value::as_str);
+    format!("[{}]", texts.collect::<Vec<_>>().join(" "))
 }
 
 /// Whether the value at a pointer is true.

@@ -1,6 +1,8 @@
 //! The volumes of a pod. Must not know what mounts them. Kubernetes: kubectl's `describeVolumes`.
 
+use super::persistent_volume_claim::describe_template;
 use super::text::{Text, at, is_true, list, number, quantity};
+use super::volume_sources::{self, Of};
 use serde_json::Value;
 
 /// Volumes; `inside` a description they stand further in.
@@ -13,16 +15,18 @@ pub(super) fn describe(volumes: &[Value], inside: bool, out: &mut Text) {
     out.line(level, "Volumes:");
     for volume in volumes {
         out.line(1, format!("{more}{}:", at(volume, "/name")));
-        describe_one(volume, out);
+        describe_source(volume, Of::Pod, out);
     }
 }
 
-fn describe_one(volume: &Value, out: &mut Text) {
+/// Where a volume comes from.
+pub(super) fn describe_source(volume: &Value, of: Of, out: &mut Text) {
     let optional = |source: &Value| is_true(source, "/optional").to_string();
     if let Some(path) = volume.get("hostPath") {
         out.field(2, "Type", "HostPath (bare host directory volume)");
         out.field(2, "Path", at(path, "/path"));
-        out.field(2, "HostPathType", at(path, "/type"));
+        let kind = path.get("type").and_then(Value::as_str);
+        out.field(2, "HostPathType", kind.unwrap_or("<none>"));
     } else if let Some(empty) = volume.get("emptyDir") {
         let words = "EmptyDir (a temporary directory that shares a pod's lifetime)";
         out.field(2, "Type", words);
@@ -42,7 +46,7 @@ fn describe_one(volume: &Value, out: &mut Text) {
         let words = "Projected (a volume that contains injected data from multiple sources)";
         out.field(2, "Type", words);
         for source in list(projected, "/sources") {
-            describe_source(source, out);
+            describe_projected(source, out);
         }
     } else if let Some(info) = volume.get("downwardAPI") {
         let words = "DownwardAPI (a volume populated by information about the pod)";
@@ -61,12 +65,19 @@ fn describe_one(volume: &Value, out: &mut Text) {
         out.field(2, "Type", words);
         out.field(2, "ClaimName", at(claim, "/claimName"));
         out.field(2, "ReadOnly", is_true(claim, "/readOnly").to_string());
-    } else {
+    } else if let Some(ephemeral) = volume.get("ephemeral") {
+        let words = "EphemeralVolume (an inline specification for a volume that gets created and \
+                     deleted with the pod)";
+        out.field(2, "Type", words);
+        if let Some(template) = ephemeral.get("volumeClaimTemplate") {
+            describe_template(template, out);
+        }
+    } else if !volume_sources::describe(volume, of, out) {
         out.line(1, "<unknown>");
     }
 }
 
-fn describe_source(source: &Value, out: &mut Text) {
+fn describe_projected(source: &Value, out: &mut Text) {
     let optional = |source: &Value| is_true(source, "/optional").to_string();
     if let Some(secret) = source.get("secret") {
         out.field(2, "SecretName", at(secret, "/name"));
