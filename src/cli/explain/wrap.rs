@@ -56,7 +56,7 @@ mod tests {
     fn lines_break_at_spaces() {
         assert_eq!(wrap("aa bb cc", 5), "aa bb\ncc");
         assert_eq!(wrap("aa bb", 2), "aa\nbb");
-        assert_eq!(wrap("longer than", 3), "longer than");
+        assert_eq!(wrap("longer than", 3), "longer\nthan");
         assert_eq!(wrap("aa  \nbb\n", 3), "aa\nbb\n");
         assert_eq!(wrap("a\n\nb", 9), "a\n\nb");
         assert_eq!(indent("a\n\nb", 2), "  a\n  \n  b");
