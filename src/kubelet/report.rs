@@ -202,6 +202,9 @@ fn difference(before: Option<&PodStatus>, after: &PodStatus) -> Option<Value> {
                 }
             }
             (_, Some(before)) if *before == value => {}
+            ("podIPs" | "hostIPs", Some(before)) => {
+                patch.insert(name, moved(before, value));
+            }
             _ => {
                 patch.insert(name, value);
             }
@@ -222,6 +225,21 @@ fn over(before: &Value, wanted: &Value) -> Vec<Value> {
     gone.filter(|kind| passing(kind) && !wanted.contains(kind))
         .map(|kind| json!({"$patch": "delete", "type": kind}))
         .collect()
+}
+
+/// Addresses are merged by address: those that are gone have to be taken out by name.
+fn moved(before: &Value, mut wanted: Value) -> Value {
+    let gone: Vec<Value> = {
+        let list = |value| Value::as_array(value).into_iter().flatten();
+        list(before)
+            .filter(|old| !list(&wanted).any(|new| new == *old))
+            .filter_map(|old| Some(json!({"$patch": "delete", "ip": old.get("ip")?})))
+            .collect()
+    };
+    if let Some(wanted) = wanted.as_array_mut() {
+        wanted.extend(gone);
+    }
+    wanted
 }
 
 /// Conditions that others wrote are not looked at.
@@ -343,6 +361,18 @@ pub(super) async fn delete(node: &Node, pod: &Pod) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_takes_the_place_of_another() {
+        let ips = |ips: &[&str]| -> Value { ips.iter().map(|ip| json!({"ip": ip})).collect() };
+        assert_eq!(
+            moved(
+                &ips(&["10.1.0.2", "fd00::2"]),
+                ips(&["10.1.0.3", "fd00::2"])
+            ),
+            json!([{"ip": "10.1.0.3"}, {"ip": "fd00::2"}, {"$patch": "delete", "ip": "10.1.0.2"}])
+        );
+    }
 
     #[test]
     fn conditions_of_a_resize_go_with_it_and_those_of_others_stay() {
