@@ -1,5 +1,5 @@
 //! A whole cluster in one process, in virtual time, with seeded faults: writes that fail, answers that are
-//! lost, controllers and a scheduler that die, starts that are slow. While it rolls
+//! lost, controllers and a scheduler that die, nodes that vanish, starts that are slow. While it rolls
 //! out, scales, runs jobs and drains, [`watch::Watcher`] looks at every step; in the end all is as wanted,
 //! and quiet. A failing seed is printed; `cargo xtask soak cluster` runs as many as one has time for.
 

@@ -26,13 +26,15 @@ pub(super) async fn tell(seed: u64) -> Result<(), String> {
     };
     let mut world = World::start(Faults::new(seed, refused, lost), NODES).await;
     let rng = &mut rng;
-    match seed % 3 {
+    match seed % 4 {
         0 => rollouts(&mut world, rng).await,
         1 => jobs(&mut world, rng).await,
+        2 => lost_nodes(&mut world, rng).await,
         _ => drains(&mut world, rng).await,
     }
     world.faults.end();
     for number in 1..=NODES {
+        world.node_up(number).await;
         let usable = json!({ "spec": { "unschedulable": null } });
         world.patch("nodes", &format!("n{number}"), &usable).await;
     }
@@ -266,6 +268,30 @@ async fn sets(world: &World, rng: &mut StdRng) {
         },
     });
     world.make("daemonsets", &each).await;
+}
+
+/// Nodes vanish, and come back or not for long.
+async fn lost_nodes(world: &mut World, rng: &mut StdRng) {
+    let mut rolling = Rolling::make(world, rng, "a").await;
+    world.watcher.no_promise_of_available();
+    sets(world, rng).await;
+    for _ in 0..rng.random_range(1..=STEPS_MAX / 2) {
+        pause(world, rng).await;
+        let number = rng.random_range(1..=NODES);
+        world.node_down(number).await;
+        if rng.random_bool(0.5) {
+            rolling.change(world, rng).await;
+            world.watcher.no_promise_of_available();
+        }
+        let away = rng.random_range(Duration::from_secs(1)..Duration::from_secs(500));
+        world.clock.sleep(away).await;
+        if rng.random_bool(0.3) {
+            world.delete("nodes", &format!("n{number}")).await;
+            pause(world, rng).await;
+        }
+        world.node_up(number).await;
+        deaths(world, rng).await;
+    }
 }
 
 /// Nodes are emptied one after the other while things change.
